@@ -1,0 +1,114 @@
+package dynamolocal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+const (
+	// A Java process takes a second or two to start. The limit only ends a
+	// wait for one that never will, also on a very busy machine.
+	startTimeout = 2 * time.Minute
+
+	// How often to choose another port when someone else was quicker.
+	portTries = 5
+)
+
+// Server is a DynamoDB Local process. It ends with the process that started it,
+// even when that one is killed.
+type Server struct {
+	port    int
+	process *process
+}
+
+// Start starts a DynamoDB Local without any tables, and returns when it takes
+// requests. Port 0 means any free one. The context covers the start only.
+func Start(ctx context.Context, port int) (*Server, error) {
+	if _, err := exec.LookPath("java"); err != nil {
+		return nil, errors.New("DynamoDB Local needs Java 8 or newer: install it (Debian: apt-get install default-jre-headless, macOS: brew install openjdk) or set " +
+			EndpointVariable + " to a DynamoDB Local that runs")
+	}
+	userCache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("find the cache folder for DynamoDB Local: %w", err)
+	}
+	folder, err := dynamoDBLocal.install(ctx, filepath.Join(userCache, "lddynamodb"))
+	if err != nil {
+		return nil, err
+	}
+	if port != 0 {
+		return launch(ctx, folder, port)
+	}
+	return launchOnAnyPort(ctx, folder, freePort)
+}
+
+// Endpoint returns the server's base URL.
+func (s *Server) Endpoint() string { return "http://127.0.0.1:" + strconv.Itoa(s.port) }
+
+// Port returns the port that the server listens on. Start with it, after Close,
+// is a server that was down and has come back empty.
+func (s *Server) Port() int { return s.port }
+
+// Done returns a channel that is closed when the server has ended, by Close or
+// on its own.
+func (s *Server) Done() <-chan struct{} { return s.process.exited }
+
+// Close kills the server, requests under way included, and returns when its
+// port is closed. Its tables are gone. A second Close does nothing.
+func (s *Server) Close() { s.process.kill() }
+
+func launchOnAnyPort(ctx context.Context, folder string, choosePort func() (int, error)) (*Server, error) {
+	var err error
+	for range portTries {
+		var port int
+		if port, err = choosePort(); err != nil {
+			return nil, err
+		}
+		var server *Server
+		if server, err = launch(ctx, folder, port); !errors.Is(err, errPortTaken) {
+			return server, err
+		}
+	}
+	return nil, err
+}
+
+func launch(ctx context.Context, folder string, port int) (*Server, error) {
+	process, err := startProcess(folder, javaCommand(port)...)
+	if err != nil {
+		return nil, fmt.Errorf("start DynamoDB Local: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	err = process.awaitStart(ctx)
+	if err == nil {
+		return &Server{port: port, process: process}, nil
+	}
+	process.kill()
+	if errors.Is(err, errPortTaken) {
+		return nil, fmt.Errorf("start DynamoDB Local on port %d: %w", port, err)
+	}
+	return nil, fmt.Errorf("start DynamoDB Local in %s on port %d: %w; it printed:\n%s", folder, port, err, process.output)
+}
+
+func javaCommand(port int) []string {
+	return []string{
+		"java",
+		// Room for the benchmarks' largest data, next to other servers.
+		"-Xmx768m",
+		// The quickest start, for a process that seldom lives long.
+		"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+		// Has the HTTP server print the lines that awaitStart waits for.
+		"-Dorg.eclipse.jetty.util.log.class=org.eclipse.jetty.util.log.StdErrLog",
+		"-Dorg.eclipse.jetty.server.AbstractConnector.LEVEL=INFO",
+		"-Djava.library.path=./DynamoDBLocal_lib",
+		"-jar", emulatorJar,
+		"-inMemory", "-sharedDb", "-disableTelemetry",
+		"-port", strconv.Itoa(port),
+	}
+}
