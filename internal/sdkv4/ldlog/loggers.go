@@ -61,7 +61,7 @@ func (l *Loggers) SetBaseLoggerForLevel(level LogLevel, base BaseLogger) {
 // SetMinLevel silences the levels below the given one.
 func (l *Loggers) SetMinLevel(level LogLevel) {
 	l.Init()
-	l.minLevel = max(level, Debug)
+	l.minLevel = max(level, Debug) // 0 would mean that Init was never called
 }
 
 // SetPrefix sets what stands between the level and the message.
