@@ -150,7 +150,7 @@ func TestLevelsThatAreNoneDoNoHarm(t *testing.T) {
 	for _, level := range []LogLevel{-1, 0, None, 6} {
 		l.SetBaseLoggerForLevel(level, log.New(io.Discard, "", 0))
 	}
-	l.SetMinLevel(-1)
+	l.SetMinLevel(0)
 
 	l.Debug("seen")
 

@@ -157,12 +157,26 @@ func TestCloseEndsThePollingAndClosesTheCoreOnce(t *testing.T) {
 
 		assert.Same(t, errCore, wrapper.Close())
 		assert.NoError(t, wrapper.Close())
-		assert.Error(t, wrapper.Init(nil), "the core is asked still")
 		letPass(time.Hour)
 
 		assert.Equal(t, 1, closed)
 		assert.Len(t, polls.times, 1)
-		assert.Equal(t, outageBegins, out.String(), "neither an end nor, after Close, another outage")
+		assert.Equal(t, outageBegins, out.String())
+	})
+}
+
+func TestNoOutageBeginsAfterClose(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		polls := newPolls()
+		wrapper, out := watchedWrapper(&statusCore{testCore: failingCore(), available: polls.next})
+		assert.NoError(t, wrapper.Close())
+
+		assert.Error(t, wrapper.Init(nil), "the core is still asked")
+		letPass(time.Hour)
+
+		assert.Empty(t, polls.times)
+		assert.Empty(t, out.String())
 	})
 }
 
