@@ -35,7 +35,9 @@ func Endpoint() (string, error) {
 	return sharedEndpoint()
 }
 
-var sharedEndpoint = sync.OnceValues(func() (string, error) {
+var sharedEndpoint = sync.OnceValues(findEndpoint)
+
+func findEndpoint() (string, error) {
 	if url := os.Getenv(EndpointVariable); url != "" {
 		return url, checkAnswers(url)
 	}
@@ -44,7 +46,7 @@ var sharedEndpoint = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	return server.Endpoint(), nil
-})
+}
 
 // checkAnswers saves callers from the AWS SDK's long retries against an
 // endpoint where nothing listens.

