@@ -5,7 +5,10 @@ go 1.25.0
 require (
 	github.com/aws/aws-sdk-go v1.55.8
 	github.com/launchdarkly/go-sdk-common/v3 v3.4.0
+	github.com/launchdarkly/go-server-sdk/lddynamodb v0.0.0-00010101000000-000000000000
 	github.com/launchdarkly/go-server-sdk/v7 v7.14.6
+	github.com/stretchr/testify v1.12.1
+	golang.org/x/sync v0.20.0
 	gopkg.in/launchdarkly/go-server-sdk.v4 v4.0.0-20200729232655-2a44fb361895
 )
 
@@ -22,7 +25,8 @@ require (
 	github.com/launchdarkly/go-server-sdk-evaluation/v3 v3.0.1 // indirect
 	github.com/mailru/easyjson v0.7.7 // indirect
 	github.com/patrickmn/go-cache v2.1.0+incompatible // indirect
-	golang.org/x/sync v0.20.0 // indirect
+	github.com/valyala/fastjson v1.6.10 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
 )
 
 replace github.com/launchdarkly/go-server-sdk/lddynamodb => ../

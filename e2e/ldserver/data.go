@@ -112,3 +112,14 @@ func (s *Server) Update(path string, change func(item map[string]any)) (version 
 	}
 	return version, s.patch(path, encoded)
 }
+
+// Payload is what an SDK that connects now is sent.
+func (s *Server) Payload() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	encoded, err := json.Marshal(s.data)
+	if err != nil {
+		panic(fmt.Sprintf("encoding the payload: %v", err)) // all of it was valid JSON when it came in
+	}
+	return encoded
+}

@@ -1,0 +1,142 @@
+// Package demo shows feature flags on their way from LaunchDarkly through the
+// DynamoDB feature store to a process that has no connection to LaunchDarkly.
+package demo
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	ldclient "github.com/launchdarkly/go-server-sdk/v7"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
+)
+
+const (
+	sdkKey = "sdk-demo"
+	// readerTTL is how long the reading process may serve what it has cached.
+	readerTTL = time.Second
+	// patience is far longer than any step takes.
+	patience = 30 * time.Second
+)
+
+// Report is what came out of a run.
+type Report struct {
+	Evaluations       []evaluation.Result // by the reading process, before the change
+	Changed           evaluation.Result   // by the reading process, after it
+	Rows              []localtable.Row    // the table at the end
+	ReaderPID         int
+	ServerConnections int // how many the streaming server has had
+}
+
+// Run shows everything, and tells about it on out, in colors where asked for.
+func Run(out io.Writer, colors bool) (*Report, error) {
+	show := &printer{out: out, colors: colors}
+	show.title()
+
+	endpoint, err := dynamolocal.Endpoint()
+	if err != nil {
+		return nil, err
+	}
+	table, err := localtable.Create(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = table.Delete() }()
+	server, err := ldserver.Start(payload.JSON())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = server.Close() }()
+
+	d := &demo{show: show, table: table, server: server, report: &Report{}}
+	if err := d.run(); err != nil {
+		return nil, err
+	}
+	return d.report, nil
+}
+
+type demo struct {
+	show   *printer
+	table  *localtable.Table
+	server *ldserver.Server
+	report *Report
+}
+
+func (d *demo) run() error {
+	writer, err := d.startWriter()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = writer.Close() }()
+
+	reader, err := startReader(d.table)
+	if err != nil {
+		return err
+	}
+	defer reader.stop()
+	d.report.ReaderPID = reader.pid()
+
+	if err := d.evaluate(reader); err != nil {
+		return err
+	}
+	if err := d.change(reader); err != nil {
+		return err
+	}
+	return d.listRows()
+}
+
+// startWriter starts the client that is connected to the streaming server and
+// writes to the table.
+func (d *demo) startWriter() (*ldclient.LDClient, error) {
+	factory, err := newFactory(d.table.Endpoint, d.table.Name)
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	config := adapter.StreamingConfig(d.server.URL(), factory, nil)
+	client, err := ldclient.MakeCustomClient(sdkKey, config, patience)
+	if err != nil {
+		return nil, fmt.Errorf("starting the streaming client: %w", err)
+	}
+	_, d.report.ServerConnections = d.server.Connections()
+	rows, err := d.table.Rows()
+	if err != nil {
+		return nil, err
+	}
+	d.show.written(d.server.URL(), d.table, len(rows), time.Since(start))
+	return client, nil
+}
+
+func (d *demo) evaluate(reader *reader) error {
+	start := time.Now()
+	results, err := reader.evaluate()
+	if err != nil {
+		return err
+	}
+	d.report.Evaluations = results
+	d.show.evaluated(reader.pid(), results, time.Since(start))
+	return nil
+}
+
+func (d *demo) listRows() error {
+	rows, err := d.table.Rows()
+	if err != nil {
+		return err
+	}
+	d.report.Rows = rows
+	d.show.rows(rows)
+	return nil
+}
+
+func newFactory(endpoint, table string, options ...lddynamodb.FeatureStoreOption) (ld.FeatureStoreFactory, error) {
+	options = append(options, lddynamodb.ClientConfig(localtable.Config(endpoint)))
+	return lddynamodb.NewDynamoDBFeatureStoreFactory(table, options...)
+}

@@ -1,0 +1,99 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
+)
+
+// printer writes the demo's pages, 80 columns wide.
+type printer struct {
+	out    io.Writer
+	colors bool
+}
+
+const (
+	bold  = "1"
+	faint = "2"
+	green = "32"
+	cyan  = "36"
+)
+
+func (p *printer) paint(color, text string) string {
+	if !p.colors {
+		return text
+	}
+	return "\x1b[" + color + "m" + text + "\x1b[0m"
+}
+
+func (p *printer) linef(format string, values ...any) {
+	_, _ = fmt.Fprintf(p.out, format+"\n", values...)
+}
+
+func (p *printer) title() {
+	p.linef("%s", p.paint(bold, "LaunchDarkly flags in DynamoDB"))
+}
+
+func (p *printer) heading(number int, text string) {
+	p.linef("\n%s", p.paint(cyan, fmt.Sprintf("%d  %s", number, text)))
+}
+
+func (p *printer) fact(name, format string, values ...any) {
+	p.linef("   %s %s", p.paint(faint, pad(name, 12)), fmt.Sprintf(format, values...))
+}
+
+func (p *printer) written(url string, table *localtable.Table, rows int, took time.Duration) {
+	p.heading(1, "A process streams its flags and puts them in a table")
+	p.fact("LaunchDarkly", "%s, a local streaming server", url)
+	p.fact("DynamoDB", "%s, table %s", table.Endpoint, table.Name)
+	p.fact("rows", "%d, written before the client was ready, in %s", rows, milliseconds(took))
+}
+
+func (p *printer) evaluated(pid int, results []evaluation.Result, took time.Duration) {
+	p.heading(2, fmt.Sprintf("Another process (%d) in daemon mode knows the table alone", pid))
+	const flagWidth, valueWidth = 20, 14
+	users := usersOf(results)
+	header := pad("", flagWidth)
+	for _, user := range users {
+		header += pad(user, valueWidth)
+	}
+	p.linef("   %s", p.paint(faint, strings.TrimRight(header, " ")))
+	for row := range len(results) / len(users) {
+		cells := results[row*len(users):][:len(users)]
+		line := pad(cells[0].Flag, flagWidth)
+		for _, cell := range cells {
+			line += pad(shorten(valueOf(cell), valueWidth-1), valueWidth)
+		}
+		p.linef("   %s", strings.TrimRight(line, " "))
+	}
+	p.linef("   %s", p.paint(faint, fmt.Sprintf("%d evaluations with the process's start in %s: %s",
+		len(results), milliseconds(took), tallyReasons(results))))
+}
+
+func (p *printer) changed(version int, before, after evaluation.Result, inTable, seen time.Duration) {
+	p.heading(3, changedFlag+" changes on the server")
+	p.fact("0 ms", "the server sends version %d", version)
+	p.fact(milliseconds(inTable), "it is in the table")
+	p.fact(milliseconds(seen), "the other process has it, whose cache lasts %s: for %s", readerTTL, after.User)
+	p.fact("", "%s is now %s", before.Value.JSONString(), p.paint(green, after.Value.JSONString()))
+}
+
+func (p *printer) rows(rows []localtable.Row) {
+	p.heading(4, "The rows in the table")
+	p.linef("   %s", p.paint(faint, "namespace   key                   version   bytes"))
+	for _, row := range rows {
+		if row.Item == "" {
+			p.linef("   %s %s the data set is complete", pad(row.Namespace, 11), pad(row.Key, 21))
+			continue
+		}
+		p.linef("   %s %s %7d %7d", pad(row.Namespace, 11), pad(row.Key, 21), row.Version, len(row.Item))
+	}
+}
+
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%d ms", d.Milliseconds())
+}

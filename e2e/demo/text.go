@@ -1,0 +1,79 @@
+package demo
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/launchdarkly/go-sdk-common/v3/ldreason"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
+)
+
+// usersOf returns the users of the first flag, which are those of every flag.
+func usersOf(results []evaluation.Result) []string {
+	var users []string
+	for _, r := range results {
+		if r.Flag != results[0].Flag {
+			break
+		}
+		users = append(users, r.User)
+	}
+	return users
+}
+
+func valueOf(r evaluation.Result) string {
+	switch {
+	case r.Reason.GetErrorKind() == ldreason.EvalErrorFlagNotFound:
+		return "(no flag)"
+	case r.Value.IsNull():
+		return "(default)"
+	default:
+		return r.Value.JSONString()
+	}
+}
+
+// tallyReasons counts the kinds of reasons, in the order in which they occur.
+func tallyReasons(results []evaluation.Result) string {
+	var kinds []string
+	count := make(map[string]int)
+	for _, r := range results {
+		kind := strings.ToLower(strings.ReplaceAll(string(r.Reason.GetKind()), "_", " "))
+		if !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+		count[kind]++
+	}
+	for i, kind := range kinds {
+		kinds[i] = fmt.Sprintf("%d %s", count[kind], kind)
+	}
+	return strings.Join(kinds, ", ")
+}
+
+// pad fills up with spaces to a number of columns, and adds at least one.
+func pad(text string, columns int) string {
+	return text + strings.Repeat(" ", max(columns-width(text), 1))
+}
+
+func shorten(text string, columns int) string {
+	if width(text) <= columns {
+		return text
+	}
+	runes := []rune(text)
+	for width(string(runes)) > columns-1 {
+		runes = runes[:len(runes)-1]
+	}
+	return string(runes) + "…"
+}
+
+// width is the number of a terminal's columns that a text takes.
+func width(text string) int {
+	columns := 0
+	for _, r := range text {
+		columns++
+		if r >= 0x2E80 { // Chinese, Japanese and Korean characters, and emoji
+			columns++
+		}
+	}
+	return columns
+}

@@ -1,0 +1,90 @@
+package e2e_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	ldclient "github.com/launchdarkly/go-server-sdk/v7"
+	"github.com/stretchr/testify/require"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb"
+)
+
+// An outage of DynamoDB, with updates in the middle of it, ends with everything
+// at LaunchDarkly's state, and nobody has restarted anything.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	policies := map[string]lddynamodb.StaleValuesPolicy{
+		"evict":         lddynamodb.EvictStaleValues,
+		"refresh":       lddynamodb.RefreshStaleValues,
+		"refresh async": lddynamodb.RefreshStaleValuesAsync,
+	}
+	for _, ttl := range []time.Duration{0, shortTTL, -1} {
+		for name, policy := range policies {
+			t.Run(fmt.Sprintf("TTL %s, %s", ttl, name), func(t *testing.T) {
+				t.Parallel()
+				testOutage(t, ttl, policy)
+			})
+		}
+	}
+}
+
+func testOutage(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPolicy) {
+	w := newWorld(t)
+	writing, reading := newNetwork(), newNetwork()
+	stale := lddynamodb.StaleValues(policy)
+	streaming := w.startStreaming(t, w.factory(t, writing, lddynamodb.CacheTTL(ttl), stale))
+	// A daemon-mode client that caches for ever never looks at the table again,
+	// by design. So where the streaming client does, this one does not.
+	daemonTTL := max(ttl, 0)
+	daemon := startDaemon(t, w.factory(t, reading, lddynamodb.CacheTTL(daemonTTL), stale))
+	w.requireServersState(t, streaming, daemon)
+
+	writing.setDown(true)
+	reading.setDown(true)
+	w.updateInTheMiddle(t)
+	requireNoticed(t, streaming)
+	requireOutageBehaviour(t, streaming, ttl, policy)
+	requireOutageBehaviour(t, daemon, daemonTTL, policy)
+
+	writing.setDown(false)
+	reading.setDown(false)
+	w.requireServersState(t, streaming, daemon)
+}
+
+// updateInTheMiddle changes, adds and deletes flags and changes a segment, but
+// leaves new-checkout for alice as it is.
+func (w *world) updateInTheMiddle(t *testing.T) {
+	_, err := w.server.Update("/flags/welcome-message", func(flag map[string]any) { flag["on"] = false })
+	require.NoError(t, err)
+	_, err = w.server.Update("/segments/beta-testers", func(segment map[string]any) {
+		segment["excluded"] = []string{"bob"}
+	})
+	require.NoError(t, err)
+	require.NoError(t, w.server.Delete("/flags/button-color", 9))
+	require.NoError(t, w.server.Patch("/flags/born-in-the-outage", []byte(`{"key": "born-in-the-outage", "version": 1,
+		"on": true, "fallthrough": {"variation": 0}, "variations": ["new"], "salt": "s"}`)))
+}
+
+func requireNoticed(t *testing.T, client *ldclient.LDClient) {
+	require.Eventually(t, func() bool {
+		return !client.GetDataStoreStatusProvider().GetStatus().Available
+	}, patience, pause, "the client must know that its store is not available")
+}
+
+// requireOutageBehaviour waits until no cached value can be fresh, and sees
+// that flags can be evaluated exactly where the settings promise it.
+func requireOutageBehaviour(
+	t *testing.T,
+	client *ldclient.LDClient,
+	ttl time.Duration,
+	policy lddynamodb.StaleValuesPolicy,
+) {
+	expected := "TARGET_MATCH"
+	if ttl == 0 || (ttl > 0 && policy == lddynamodb.EvictStaleValues) {
+		expected = "ERROR(FLAG_NOT_FOUND)"
+	}
+	time.Sleep(max(ttl, 0))
+	require.Equal(t, expected, one(t, client, "new-checkout", "alice").Reason.String())
+}
