@@ -1,0 +1,125 @@
+package lddynamodb
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// maxBatchRequests is DynamoDB's limit for a BatchWriteItem.
+	maxBatchRequests = 25
+	// maxBatchBytes keeps a batch well under DynamoDB's limit of 16 MB: as JSON
+	// inside JSON, an item can be sent at twice its size.
+	maxBatchBytes = 4 << 20
+	// maxParallelBatches hides the latency of requests. 400 rows on their way at
+	// once are a tenth of what a new on-demand table takes in a second.
+	maxParallelBatches = 16
+
+	// maxFruitlessAttempts in a row, of which none stored a row, end a write.
+	// With these delays that is ten seconds on average.
+	maxFruitlessAttempts = 10
+	minBackoff           = 50 * time.Millisecond
+	maxBackoff           = 5 * time.Second
+)
+
+// A batchWriter writes rows without conditions and in no order, as fast as
+// DynamoDB takes them. What DynamoDB throttles it sends again for as long as
+// any row gets through, whichever batch that is in.
+type batchWriter struct {
+	table  *table
+	stored atomic.Int64
+}
+
+// write sends rows in parallel batches and returns when all are stored. A row
+// without an item is deleted.
+func (w *batchWriter) write(ctx context.Context, rows []row) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxParallelBatches)
+	for len(rows) > 0 {
+		n := batchLength(rows)
+		batch := rows[:n]
+		rows = rows[n:]
+		group.Go(func() error { return w.writeBatch(ctx, writeRequests(batch)) })
+	}
+	return group.Wait()
+}
+
+// batchLength tells how many of the first rows make one batch.
+func batchLength(rows []row) int {
+	size := 0
+	for i, r := range rows {
+		size += r.size()
+		if i == maxBatchRequests || (i > 0 && size > maxBatchBytes) {
+			return i
+		}
+	}
+	return len(rows)
+}
+
+func writeRequests(rows []row) []*dynamodb.WriteRequest {
+	requests := make([]*dynamodb.WriteRequest, len(rows))
+	for i, r := range rows {
+		if r.item == nil {
+			requests[i] = &dynamodb.WriteRequest{DeleteRequest: &dynamodb.DeleteRequest{Key: r.rowKey.attributes()}}
+		} else {
+			requests[i] = &dynamodb.WriteRequest{PutRequest: &dynamodb.PutRequest{Item: r.attributes()}}
+		}
+	}
+	return requests
+}
+
+// writeBatch sends a batch until nothing of it is unprocessed.
+func (w *batchWriter) writeBatch(ctx context.Context, batch []*dynamodb.WriteRequest) error {
+	fruitless := 0
+	for {
+		before := w.stored.Load()
+		unprocessed, err := w.table.batchWrite(ctx, batch)
+		if err != nil && !isThrottle(err) {
+			return err
+		}
+		if err == nil {
+			w.stored.Add(int64(len(batch) - len(unprocessed)))
+			batch = unprocessed
+		}
+		if len(batch) == 0 {
+			return nil
+		}
+		fruitless++
+		if w.stored.Load() > before {
+			fruitless = 1
+		}
+		if fruitless == maxFruitlessAttempts {
+			return w.gaveUp(err)
+		}
+		if err := backOff(ctx, fruitless); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *batchWriter) gaveUp(cause error) error {
+	if cause == nil {
+		cause = &tableError{action: "BatchWriteItem", table: w.table.name, cause: errAllUnprocessed}
+	}
+	return fmt.Errorf("gave up after %d attempts without progress: %w", maxFruitlessAttempts, cause)
+}
+
+// backOff waits before the next attempt, exponentially longer after each
+// fruitless one, with full jitter.
+func backOff(ctx context.Context, fruitless int) error {
+	longest := min(minBackoff<<fruitless, maxBackoff)
+	timer := time.NewTimer(rand.N(longest))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,257 @@
+package lddynamodb
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	gocache "github.com/patrickmn/go-cache"
+	"golang.org/x/sync/singleflight"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
+)
+
+// minSweepInterval keeps a very short TTL from making the sweeper busy.
+const minSweepInterval = 100 * time.Millisecond
+
+var _ interface {
+	utils.NonAtomicFeatureStoreCore
+	utils.FeatureStoreCoreStatus
+} = (*cache)(nil)
+
+// A cache is a memory cache over a core. It stands where the SDK's wrapper
+// expects a core and tells it that the TTL is 0, because the wrapper's own cache
+// lets slow reads overwrite newer updates and drops all items at each of them.
+type cache struct {
+	*core
+	ttl         time.Duration // gocache.NoExpiration is for ever
+	staleValues StaleValuesPolicy
+
+	kinds   atomic.Pointer[[]*kindCache] // few and seldom added to, so a slice
+	addKind sync.Mutex
+
+	inited    atomic.Bool
+	initReads singleflight.Group
+	askAgain  atomic.Int64 // until then, in Unix nanoseconds, inited is false without a request
+
+	unsaved    backlog
+	refreshes  sync.Map // of refreshKey: what is being re-read in the background
+	background background
+}
+
+func newCache(core *core, ttl time.Duration, staleValues StaleValuesPolicy) *cache {
+	c := &cache{core: core, ttl: ttl, staleValues: staleValues}
+	c.kinds.Store(new([]*kindCache))
+	if ttl < 0 {
+		c.ttl = gocache.NoExpiration
+	} else {
+		c.background.start(c.sweep)
+	}
+	return c
+}
+
+// Close ends requests that are under way and waits for the background work.
+func (c *cache) Close() error {
+	err := c.core.Close()
+	c.background.wait()
+	return err
+}
+
+// GetInternal returns an item from memory, or reads it.
+func (c *cache) GetInternal(kind ld.VersionedDataKind, key string) (ld.VersionedData, error) {
+	k := c.kind(kind.GetNamespace())
+	if item, hit := k.get(key); hit {
+		return item, nil
+	}
+	if !canBeSortKey(key) {
+		return nil, nil // before it takes any room in the cache
+	}
+	load := func() (ld.VersionedData, error) {
+		return k.read(key, func() (ld.VersionedData, error) { return c.core.GetInternal(kind, key) })
+	}
+	known, ok := k.lastKnown(key)
+	if !ok || c.staleValues == EvictStaleValues {
+		return load()
+	}
+	if c.servesStale(refreshKey{k, key}, func() { _, _ = load() }) {
+		return known, nil
+	}
+	item, err := load()
+	if err == nil || known == nil && isMalformed(err) {
+		return item, err
+	}
+	c.outage.remind()
+	return known, nil
+}
+
+// GetAllInternal returns the complete set of a kind from memory, or reads it.
+func (c *cache) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.VersionedData, error) {
+	k := c.kind(kind.GetNamespace())
+	if items, hit := k.getAll(); hit {
+		return items, nil
+	}
+	load := func() (map[string]ld.VersionedData, error) {
+		return k.readAll(func() (map[string]ld.VersionedData, error) { return c.core.GetAllInternal(kind) })
+	}
+	known, ok := k.lastKnownAll()
+	if !ok || c.staleValues == EvictStaleValues {
+		return load()
+	}
+	if c.servesStale(refreshKey{kind: k}, func() { _, _ = load() }) {
+		return known, nil
+	}
+	items, err := load()
+	if err == nil {
+		return items, nil
+	}
+	c.outage.remind()
+	return known, nil
+}
+
+// A refreshKey is what is re-read: an item or, without a key, a complete set.
+type refreshKey struct {
+	kind *kindCache
+	key  string
+}
+
+// servesStale tells whether a last known value is served without waiting for
+// the table, and sees to it that the table is asked if that makes sense. During
+// an outage it doesn't: the SDK keeps asking whether it is over.
+func (c *cache) servesStale(key refreshKey, load func()) bool {
+	if c.outage.ongoing.Load() {
+		c.outage.remind()
+		return true
+	}
+	if c.staleValues != RefreshStaleValuesAsync {
+		return false
+	}
+	if _, running := c.refreshes.LoadOrStore(key, true); running {
+		return true
+	}
+	started := c.background.tryStart(func() {
+		defer c.refreshes.Delete(key)
+		load()
+		c.outage.remind() // where the read failed
+	})
+	if !started {
+		c.refreshes.Delete(key)
+	}
+	return true
+}
+
+// UpsertInternal updates the table and, with what it has afterwards, the cache.
+func (c *cache) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
+	k := c.kind(kind.GetNamespace())
+	stored, err := k.update(item.GetKey(), func() (ld.VersionedData, error) { return c.core.UpsertInternal(kind, item) })
+	if c.isForever() {
+		if err == nil {
+			c.unsaved.remove(kind, stored)
+		} else if k.storeIfNewer(item.GetKey(), item) {
+			c.unsaved.add(kind, item)
+		}
+	}
+	return stored, err
+}
+
+// InitCollectionsInternal replaces the data in the table and in the cache.
+func (c *cache) InitCollectionsInternal(collections []utils.StoreCollection) error {
+	err := c.core.InitCollectionsInternal(collections)
+	if err != nil && !c.isForever() {
+		return err
+	}
+	for _, collection := range collections {
+		c.kind(collection.Kind.GetNamespace()).init(storableItems(collection))
+	}
+	if c.isForever() {
+		c.unsaved.init(collections, err == nil)
+	}
+	c.inited.Store(true)
+	return err
+}
+
+// storableItems leaves out items under whose keys reads find nothing.
+func storableItems(collection utils.StoreCollection) map[string]ld.VersionedData {
+	items := make(map[string]ld.VersionedData, len(collection.Items))
+	for _, item := range collection.Items {
+		if canBeSortKey(item.GetKey()) {
+			items[item.GetKey()] = item
+		}
+	}
+	return items
+}
+
+// InitializedInternal tells whether the table holds a full data set. A yes is
+// for ever, a no for one TTL.
+func (c *cache) InitializedInternal() bool {
+	if c.inited.Load() {
+		return true
+	}
+	if time.Now().UnixNano() < c.askAgain.Load() {
+		return false
+	}
+	inited, _, _ := c.initReads.Do("", func() (interface{}, error) {
+		inited := c.core.InitializedInternal()
+		if inited {
+			c.inited.Store(true)
+			return true, nil
+		}
+		ttl := c.ttl
+		if c.isForever() {
+			ttl = DefaultCacheTTL // a process must notice at some time
+		}
+		c.askAgain.Store(time.Now().Add(ttl).UnixNano())
+		return c.inited.Load(), nil // an Init may have come by
+	})
+	return inited.(bool)
+}
+
+// IsStoreAvailable tells whether the table can be used again. It can only once
+// it has what it could not take before.
+func (c *cache) IsStoreAvailable() bool {
+	if !c.core.isReachable() || c.core.observe(c.saveBacklog()) != nil {
+		return false
+	}
+	c.askAgain.Store(0)
+	c.outage.end()
+	return true
+}
+
+func (c *cache) isForever() bool { return c.ttl == gocache.NoExpiration }
+
+// kind returns the cache of the kind with this namespace.
+func (c *cache) kind(namespace string) *kindCache {
+	for _, k := range *c.kinds.Load() {
+		if k.namespace == namespace {
+			return k
+		}
+	}
+	c.addKind.Lock()
+	defer c.addKind.Unlock()
+	kinds := *c.kinds.Load()
+	for _, k := range kinds {
+		if k.namespace == namespace {
+			return k
+		}
+	}
+	k := newKindCache(namespace, c.ttl, c.staleValues != EvictStaleValues)
+	kinds = append(slices.Clone(kinds), k)
+	c.kinds.Store(&kinds)
+	return k
+}
+
+// sweep frees what has expired, until the store is closed.
+func (c *cache) sweep() {
+	ticker := time.NewTicker(max(c.ttl, minSweepInterval))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			for _, k := range *c.kinds.Load() {
+				k.sweep()
+			}
+		case <-c.ctx.Done():
+			return
+		}
+	}
+}

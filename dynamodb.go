@@ -1,0 +1,97 @@
+package lddynamodb
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go/aws/session"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
+	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
+)
+
+// NewDynamoDBFeatureStoreFactory returns what goes into the FeatureStoreFactory
+// field of the SDK's Config: a function that makes a feature store on a DynamoDB
+// table. The arguments are checked at once, but no AWS session or client is made
+// before the SDK client calls the function. It can be called any number of
+// times, also at the same time; the stores share nothing.
+//
+// The table must exist. Unless SessionOptions, ClientConfig or DynamoClient say
+// otherwise, the AWS region and credentials come from the environment and from
+// AWS configuration files, as with session.NewSession.
+//
+// It returns an error where the table name is empty, an option is nil or an
+// option's value makes no sense. The function returns one where no AWS session
+// can be made. Whether the table can be reached shows only when it is used.
+func NewDynamoDBFeatureStoreFactory(table string, options ...FeatureStoreOption) (ld.FeatureStoreFactory, error) {
+	opts, err := newOptions(table, options)
+	if err != nil {
+		return nil, err
+	}
+	return func(config ld.Config) (ld.FeatureStore, error) {
+		client, err := opts.newClient()
+		if err != nil {
+			return nil, err
+		}
+		return opts.newStore(client, config), nil
+	}, nil
+}
+
+// NewDynamoDBFeatureStore makes a feature store on a DynamoDB table, with the
+// same options and errors as NewDynamoDBFeatureStoreFactory. It knows nothing of
+// the SDK's logging configuration: use the Logger option. Close the store, which
+// is an io.Closer, when it is no longer needed.
+//
+// Deprecated: Use NewDynamoDBFeatureStoreFactory.
+func NewDynamoDBFeatureStore(table string, options ...FeatureStoreOption) (ld.FeatureStore, error) {
+	factory, err := NewDynamoDBFeatureStoreFactory(table, options...)
+	if err != nil {
+		return nil, err
+	}
+	return factory(ld.Config{})
+}
+
+func (o *options) newClient() (dynamodbiface.DynamoDBAPI, error) {
+	if o.client != nil {
+		return o.client, nil
+	}
+	awsSession, err := session.NewSessionWithOptions(o.session)
+	if err != nil {
+		return nil, fmt.Errorf("lddynamodb: make an AWS session for table %q: %w", o.table, err)
+	}
+	return dynamodb.New(awsSession, o.clientConfigs...), nil
+}
+
+// newStore puts the layers together: the SDK's wrapper, the cache, the core and
+// the table. The store must be the SDK's own wrapper, because only that can tell
+// the SDK of outages.
+func (o *options) newStore(client dynamodbiface.DynamoDBAPI, config ld.Config) *utils.FeatureStoreWrapper {
+	if o.logger != nil {
+		config.Loggers.SetBaseLogger(o.logger)
+	}
+	core := o.newCore(client, config.Loggers)
+	var wrapper *utils.FeatureStoreWrapper
+	if o.cacheTTL == 0 {
+		wrapper = utils.NewNonAtomicFeatureStoreWrapperWithConfig(core, config)
+	} else {
+		wrapper = utils.NewNonAtomicFeatureStoreWrapperWithConfig(newCache(core, o.cacheTTL, o.staleValues), config)
+	}
+	core.outage.report = func(cause error) { _, _ = wrapper.All(outageReport{cause}) }
+	return wrapper
+}
+
+func (o *options) newCore(client dynamodbiface.DynamoDBAPI, loggers ldlog.Loggers) *core {
+	loggers.SetPrefix("DynamoDBFeatureStore:")
+	ctx, cancel := context.WithCancel(context.Background())
+	return &core{
+		table:           &table{client: client, name: o.table, timeout: o.requestTimeout},
+		prefix:          o.prefix,
+		consistentReads: !o.eventualReads,
+		loggers:         loggers,
+		outage:          &outage{table: o.table, loggers: loggers},
+		ctx:             ctx,
+		cancel:          cancel,
+	}
+}

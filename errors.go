@@ -1,0 +1,150 @@
+package lddynamodb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go/aws/awserr"
+	"github.com/aws/aws-sdk-go/aws/request"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+)
+
+// A tableError is a request to DynamoDB that failed. Its text says what was
+// being done, on which table, why it failed, and what to do about it.
+type tableError struct {
+	action string // "GetItem features/my-flag"
+	table  string
+	cause  error
+}
+
+func (e *tableError) Error() string {
+	text := fmt.Sprintf("%s on DynamoDB table %q: ", e.action, e.table)
+	if remedy := remedy(e.cause); remedy != "" {
+		text += remedy + ": "
+	}
+	return text + describeAWSError(e.cause)
+}
+
+func (e *tableError) Unwrap() error { return e.cause }
+
+// remedy says in a sentence what is wrong and what mends it, for the errors
+// that people meet.
+func remedy(err error) string {
+	code, message := awsCode(err)
+	switch code {
+	case dynamodb.ErrCodeResourceNotFoundException:
+		return fmt.Sprintf("there is no such table; create it with the partition key %q and the sort key %q, both strings, "+
+			"or check the table's name, the region and the account", namespaceAttribute, keyAttribute)
+	case "ValidationException":
+		if strings.Contains(strings.ToLower(message), "key") {
+			return fmt.Sprintf("the table seems to have another key schema; it needs the partition key %q and the sort key %q, "+
+				"both strings", namespaceAttribute, keyAttribute)
+		}
+	case "NoCredentialProviders":
+		return "no AWS credentials were found; set them in the environment, in a configuration file or with SessionOptions, " +
+			"or give the process a role"
+	case "MissingRegion":
+		return "no AWS region is set; set AWS_REGION, or the region in SessionOptions or ClientConfig"
+	case "AccessDeniedException":
+		return "the credentials do not allow this action on this table; add it to their IAM policy"
+	case "ExpiredTokenException", "ExpiredToken", "RequestExpired":
+		return "the AWS credentials have expired; renew them, or use a provider that does"
+	case "UnrecognizedClientException", "InvalidSignatureException", "SignatureDoesNotMatch", "InvalidClientTokenId":
+		return "AWS does not accept the credentials; check the key, its secret, and this machine's clock"
+	}
+	switch {
+	case isThrottle(err):
+		return "DynamoDB is throttling; give the table more capacity"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "there was no answer in time; check the network and the endpoint, or raise RequestTimeout"
+	}
+	return ""
+}
+
+// errAllUnprocessed is what throttling looks like in a successful response.
+var errAllUnprocessed = awserr.New(dynamodb.ErrCodeProvisionedThroughputExceededException,
+	"all items of a batch came back as unprocessed", nil)
+
+func awsCode(err error) (code, message string) {
+	var failure awserr.Error
+	if errors.As(err, &failure) {
+		return failure.Code(), failure.Message()
+	}
+	return "", ""
+}
+
+func isThrottle(err error) bool {
+	var failure awserr.Error
+	return errors.As(err, &failure) && request.IsErrorThrottle(failure)
+}
+
+// describeAWSError is the AWS SDK's text on one line. Of a message only the
+// first line is taken: below it some errors repeat the request's headers, the
+// session token among them.
+func describeAWSError(err error) string {
+	var timeout *timeoutError
+	var failure awserr.Error
+	if errors.As(err, &timeout) || !errors.As(err, &failure) {
+		return err.Error()
+	}
+	message, _, _ := strings.Cut(failure.Message(), "\n")
+	text := failure.Code() + ": " + message
+	var response awserr.RequestFailure
+	if errors.As(err, &response) && response.RequestID() != "" {
+		text += fmt.Sprintf(" (status %d, request %s)", response.StatusCode(), response.RequestID())
+	}
+	if cause := failure.OrigErr(); cause != nil {
+		text += ": " + describeAWSError(cause)
+	}
+	return text
+}
+
+// A timeoutError is a call that RequestTimeout ended, with what the last of the
+// AWS SDK's attempts had failed with, if any had.
+type timeoutError struct {
+	timeout     time.Duration
+	lastAttempt error
+	cause       error
+}
+
+func (e *timeoutError) Error() string {
+	text := fmt.Sprintf("gave up after %s", e.timeout)
+	if e.lastAttempt != nil {
+		text += "; the last attempt failed with " + describeAWSError(e.lastAttempt)
+	}
+	return text
+}
+
+func (e *timeoutError) Unwrap() []error {
+	if e.lastAttempt == nil {
+		return []error{context.DeadlineExceeded, e.cause}
+	}
+	return []error{context.DeadlineExceeded, e.lastAttempt, e.cause}
+}
+
+// A malformedRowError is a row that holds no valid item.
+type malformedRowError struct {
+	row   row
+	fault string
+	cause error
+}
+
+func (e *malformedRowError) Error() string {
+	return fmt.Sprintf("the row %s is malformed: %s", e.row.rowKey, e.fault)
+}
+
+func (e *malformedRowError) Unwrap() error { return e.cause }
+
+// An unstorableError is an item that DynamoDB can't hold. It stays inside the
+// package: to the SDK an error is an outage, and no retry would mend this one.
+type unstorableError struct {
+	rowKey
+	reason string
+}
+
+func (e *unstorableError) Error() string {
+	return fmt.Sprintf("%s can't be stored: %s", e.rowKey, e.reason)
+}

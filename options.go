@@ -1,0 +1,226 @@
+package lddynamodb
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/session"
+	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+// DefaultCacheTTL is how long an item that was read or updated stays in the
+// memory cache, where the CacheTTL option says nothing else.
+const DefaultCacheTTL = 15 * time.Second
+
+// DefaultRequestTimeout is the longest that one DynamoDB call takes, where the
+// RequestTimeout option says nothing else.
+const DefaultRequestTimeout = 10 * time.Second
+
+// maxPrefixBytes leaves room for what follows the prefix in the sort key of the
+// row that says that the table holds a full data set.
+const maxPrefixBytes = maxSortKeyBytes - len(":"+initedKey)
+
+// FeatureStoreOption is an optional setting of a feature store, for
+// NewDynamoDBFeatureStoreFactory and NewDynamoDBFeatureStore. The functions of
+// this package that return one are all that there are. Where one is given more
+// than once, the last counts, except for ClientConfig.
+type FeatureStoreOption interface {
+	apply(*options) error
+}
+
+type options struct {
+	table          string
+	prefix         string
+	cacheTTL       time.Duration
+	staleValues    StaleValuesPolicy
+	requestTimeout time.Duration
+	eventualReads  bool
+	client         dynamodbiface.DynamoDBAPI
+	session        session.Options
+	clientConfigs  []*aws.Config
+	logger         ld.Logger
+}
+
+type option func(*options) error
+
+func (o option) apply(opts *options) error { return o(opts) }
+
+// newOptions checks the arguments of the constructors.
+func newOptions(table string, given []FeatureStoreOption) (*options, error) {
+	if table == "" {
+		return nil, errors.New("lddynamodb: the table name is empty")
+	}
+	opts := &options{table: table, cacheTTL: DefaultCacheTTL, requestTimeout: DefaultRequestTimeout}
+	for i, o := range given {
+		if o == nil {
+			return nil, fmt.Errorf("lddynamodb: option %d of %d is nil", i+1, len(given))
+		}
+		if err := o.apply(opts); err != nil {
+			return nil, fmt.Errorf("lddynamodb: %w", err)
+		}
+	}
+	return opts, nil
+}
+
+// CacheTTL sets for how long an item that was read or updated is served from
+// memory. The default is DefaultCacheTTL.
+//
+// Zero turns the cache off: each flag evaluation asks DynamoDB. A negative TTL
+// keeps everything for as long as the process runs, and serves updates that the
+// table could not take during an outage; they are written when it is back. Take
+// care with that: a process that has lost LaunchDarkly, while others go on
+// updating the table, never sees what they write.
+//
+//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
+//		lddynamodb.CacheTTL(30*time.Second))
+func CacheTTL(ttl time.Duration) FeatureStoreOption {
+	return option(func(o *options) error {
+		o.cacheTTL = ttl
+		return nil
+	})
+}
+
+// StaleValuesPolicy says what happens to a cached value whose TTL has run out.
+// It makes no difference where the cache TTL is zero or negative.
+type StaleValuesPolicy int
+
+const (
+	// EvictStaleValues drops the value, which is the default: the next read
+	// waits for the table, and fails if that fails.
+	EvictStaleValues StaleValuesPolicy = iota
+	// RefreshStaleValues makes the next read wait for the table. If that fails,
+	// the last known value is served, and so it is at once, without a request,
+	// until the outage is over.
+	RefreshStaleValues
+	// RefreshStaleValuesAsync serves the last known value at once and reads the
+	// new one in the background, so that no evaluation of a known flag ever
+	// waits for DynamoDB.
+	RefreshStaleValuesAsync
+)
+
+// StaleValues sets what happens to a cached value whose TTL has run out. With
+// the default, EvictStaleValues, flags can't be evaluated once an outage of
+// DynamoDB has lasted longer than the TTL; with the other policies they can. An
+// unknown policy is an error of the constructor.
+//
+//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
+//		lddynamodb.StaleValues(lddynamodb.RefreshStaleValuesAsync))
+func StaleValues(policy StaleValuesPolicy) FeatureStoreOption {
+	return option(func(o *options) error {
+		if policy < EvictStaleValues || policy > RefreshStaleValuesAsync {
+			return fmt.Errorf("there is no StaleValuesPolicy %d", policy)
+		}
+		o.staleValues = policy
+		return nil
+	})
+}
+
+// RequestTimeout bounds each DynamoDB call, the AWS SDK's retries and the waits
+// between them included. The default is DefaultRequestTimeout. Zero means no
+// bound: then a network that swallows packets can hold up a flag evaluation for
+// minutes. A negative timeout is an error of the constructor.
+//
+//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
+//		lddynamodb.RequestTimeout(2*time.Second))
+func RequestTimeout(timeout time.Duration) FeatureStoreOption {
+	return option(func(o *options) error {
+		if timeout < 0 {
+			return fmt.Errorf("the request timeout %s is negative", timeout)
+		}
+		o.requestTimeout = timeout
+		return nil
+	})
+}
+
+// ConsistentReads chooses between DynamoDB's strongly consistent reads, which
+// are the default, and eventually consistent ones at half the price, which can
+// miss what another process wrote within the last second or so. It applies to
+// the reads that answer flag evaluations and fill the cache. Reads that decide
+// about a write are always consistent, and so are all reads of a process for
+// some seconds after it has written.
+//
+//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
+//		lddynamodb.ConsistentReads(false))
+func ConsistentReads(consistent bool) FeatureStoreOption {
+	return option(func(o *options) error {
+		o.eventualReads = !consistent
+		return nil
+	})
+}
+
+// Prefix keeps the data of several LaunchDarkly environments apart in one
+// table: partition keys begin with the prefix and a colon. The default, an
+// empty prefix, adds nothing. A prefix over 1,016 bytes is an error of the
+// constructor.
+//
+//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
+//		lddynamodb.Prefix("production"))
+func Prefix(prefix string) FeatureStoreOption {
+	return option(func(o *options) error {
+		if len(prefix) > maxPrefixBytes {
+			return fmt.Errorf("the prefix has %d bytes, over the limit of %d", len(prefix), maxPrefixBytes)
+		}
+		o.prefix = prefix
+		return nil
+	})
+}
+
+// DynamoClient makes the store use a DynamoDB client that exists already, for
+// instance a DAX client. SessionOptions and ClientConfig are then ignored. A nil
+// client is an error of the constructor.
+//
+//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
+//		lddynamodb.DynamoClient(client))
+func DynamoClient(client dynamodbiface.DynamoDBAPI) FeatureStoreOption {
+	return option(func(o *options) error {
+		if client == nil {
+			return errors.New("the DynamoDB client is nil")
+		}
+		o.client = client
+		return nil
+	})
+}
+
+// SessionOptions sets the options of the AWS session that the store makes for
+// its DynamoDB client, such as the region or a profile. The default is what
+// session.NewSession takes from the environment and from configuration files.
+//
+//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
+//		lddynamodb.SessionOptions(session.Options{Profile: "flags"}))
+func SessionOptions(sessionOptions session.Options) FeatureStoreOption {
+	return option(func(o *options) error {
+		o.session = sessionOptions
+		return nil
+	})
+}
+
+// ClientConfig adds to the AWS configuration of the DynamoDB client that the
+// store makes, for instance an endpoint or a retry behaviour. It can be given
+// more than once: each adds to those before it, and to the session's.
+//
+//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
+//		lddynamodb.ClientConfig(aws.NewConfig().WithMaxRetries(3)))
+func ClientConfig(config *aws.Config) FeatureStoreOption {
+	return option(func(o *options) error {
+		if config != nil {
+			o.clientConfigs = append(o.clientConfigs, config.Copy())
+		}
+		return nil
+	})
+}
+
+// Logger sets where the store logs to. The default is the SDK's logging
+// configuration, so with NewDynamoDBFeatureStoreFactory there is seldom a need;
+// with NewDynamoDBFeatureStore it is the standard error output.
+//
+//	store, err := lddynamodb.NewDynamoDBFeatureStore("my-table",
+//		lddynamodb.Logger(log.New(os.Stdout, "", log.LstdFlags)))
+func Logger(logger ld.Logger) FeatureStoreOption {
+	return option(func(o *options) error {
+		o.logger = logger
+		return nil
+	})
+}

@@ -1,0 +1,123 @@
+package lddynamodb
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
+)
+
+const (
+	// calmAfter is how long the table must have worked for the next outage not
+	// to count as a relapse.
+	calmAfter = 30 * time.Second
+	// minHold and maxHold bound how long the end of a relapse is held back. The
+	// SDK reconnects and runs Init at every end: where reads work but writes are
+	// denied, it would do that twice a second.
+	minHold = time.Second
+	maxHold = 5 * time.Second
+	// remindAfter is the pause between two reports of the same outage.
+	remindAfter = time.Second
+)
+
+// An outage is a time in which the table can't be used: from a request that
+// failed to an availability check that succeeds, which the SDK makes twice a
+// second once it knows. It is logged at its beginning and at its end.
+type outage struct {
+	table   string
+	loggers ldlog.Loggers
+
+	// report makes the SDK learn of an error. The SDK's wrapper knows only the
+	// errors that a core returns to it, and some end up in no caller's hands.
+	report func(error)
+
+	ongoing atomic.Bool // cause is set; to be read without a lock
+
+	mu       sync.Mutex
+	cause    error
+	began    time.Time
+	ended    time.Time
+	relapses int
+	reported time.Time
+}
+
+// begin notes that a request failed.
+func (o *outage) begin(cause error) {
+	if o.tryBegin(cause) {
+		o.loggers.Warnf("Table %q can't be used: %s", o.table, cause)
+	}
+}
+
+func (o *outage) tryBegin(cause error) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cause != nil {
+		return false
+	}
+	o.cause, o.began, o.reported = cause, time.Now(), time.Time{}
+	o.ongoing.Store(true)
+	if o.began.Sub(o.ended) < calmAfter {
+		o.relapses++
+	} else {
+		o.relapses = 0
+	}
+	return true
+}
+
+// held tells whether it is too soon after a relapse for the outage to end.
+func (o *outage) held() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cause == nil || o.relapses == 0 {
+		return false
+	}
+	hold := min(minHold<<min(o.relapses-1, 8), maxHold)
+	return time.Since(o.began) < hold
+}
+
+// end notes that the table can be used again.
+func (o *outage) end() {
+	if lasted, ended := o.tryEnd(); ended {
+		o.loggers.Infof("Table %q can be used again, after %s", o.table, lasted.Round(time.Millisecond))
+	}
+}
+
+func (o *outage) tryEnd() (lasted time.Duration, ended bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cause == nil {
+		return 0, false
+	}
+	o.cause, o.ended = nil, time.Now()
+	o.ongoing.Store(false)
+	return o.ended.Sub(o.began), true
+}
+
+// remind reports the ongoing outage, if any, now and then. It is called where
+// an error was kept from the caller. Once is not enough: the SDK may just be
+// taking the end of an earlier outage in.
+func (o *outage) remind() {
+	if cause := o.toReport(); cause != nil {
+		o.report(cause)
+	}
+}
+
+func (o *outage) toReport() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cause == nil || time.Since(o.reported) < remindAfter {
+		return nil
+	}
+	o.reported = time.Now()
+	return o.cause
+}
+
+// An outageReport is a kind without items. Reading it through the SDK's wrapper
+// ends in the outage's error, so that the wrapper learns of it.
+type outageReport struct{ cause error }
+
+func (outageReport) GetNamespace() string                         { return "" }
+func (outageReport) GetDefaultItem() interface{}                  { return nil }
+func (outageReport) MakeDeletedItem(string, int) ld.VersionedData { return nil }

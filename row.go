@@ -1,0 +1,140 @@
+package lddynamodb
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
+)
+
+// The table's schema, which the LaunchDarkly SDKs of every language share.
+const (
+	namespaceAttribute = "namespace" // S, the partition key: a kind's namespace, after the prefix
+	keyAttribute       = "key"       // S, the sort key: an item's key
+	versionAttribute   = "version"   // N: the item's version
+	itemAttribute      = "item"      // S: the item as JSON, deleted items included
+
+	// initedKey is both keys of the row, without other attributes, that says
+	// that the table holds a full data set.
+	initedKey = "$inited"
+)
+
+// DynamoDB's limits.
+const (
+	maxSortKeyBytes = 1024
+	maxItemBytes    = 400 * 1024
+)
+
+// A rowKey is a row's primary key.
+type rowKey struct{ namespace, key string }
+
+func (k rowKey) String() string { return k.namespace + "/" + k.key }
+
+func (k rowKey) attributes() map[string]*dynamodb.AttributeValue {
+	return map[string]*dynamodb.AttributeValue{
+		namespaceAttribute: {S: aws.String(k.namespace)},
+		keyAttribute:       {S: aws.String(k.key)},
+	}
+}
+
+// A row is one row of the table. In one that was read, version is empty and
+// item is nil where the table has no attribute of the right type.
+type row struct {
+	rowKey
+	version string
+	item    []byte
+}
+
+// encodeRow makes the row of an item. Its error is always an *unstorableError.
+func encodeRow(namespace string, item ld.VersionedData) (row, error) {
+	r := row{rowKey: rowKey{namespace, item.GetKey()}, version: strconv.Itoa(item.GetVersion())}
+	if !canBeSortKey(r.key) {
+		return r, &unstorableError{r.rowKey, fmt.Sprintf(
+			"its key is no valid sort key: DynamoDB takes 1 to %d bytes of UTF-8, this one has %d", maxSortKeyBytes, len(r.key))}
+	}
+	var err error
+	if r.item, err = json.Marshal(item); err != nil {
+		return r, &unstorableError{r.rowKey, "it has no JSON form: " + describeJSONError(err)}
+	}
+	if size := r.size(); size > maxItemBytes {
+		return r, &unstorableError{r.rowKey, fmt.Sprintf(
+			"it has %d bytes, over DynamoDB's limit of %d", size, maxItemBytes)}
+	}
+	return r, nil
+}
+
+// canBeSortKey tells whether a row can have this key. None that can't is ever
+// asked for, because DynamoDB's error would look like an outage.
+func canBeSortKey(key string) bool {
+	return key != "" && len(key) <= maxSortKeyBytes && utf8.ValidString(key)
+}
+
+func (r row) attributes() map[string]*dynamodb.AttributeValue {
+	attributes := r.rowKey.attributes()
+	attributes[versionAttribute] = &dynamodb.AttributeValue{N: aws.String(r.version)}
+	attributes[itemAttribute] = &dynamodb.AttributeValue{S: aws.String(string(r.item))}
+	return attributes
+}
+
+// size counts the row's bytes as DynamoDB does for its limit.
+func (r row) size() int {
+	const names = len(namespaceAttribute) + len(keyAttribute) + len(versionAttribute) + len(itemAttribute)
+	return names + len(r.namespace) + len(r.key) + numberSize(r.version) + len(r.item)
+}
+
+// numberSize is the storage of an integer: a byte for each two digits, leading
+// and trailing zeros left out, and one or, for a negative number, two more.
+func numberSize(n string) int {
+	digits := strings.TrimPrefix(n, "-")
+	sign := len(n) - len(digits)
+	significant := len(strings.TrimRight(digits, "0"))
+	return (significant+1)/2 + 1 + sign
+}
+
+// decode returns the row's item, or a *malformedRowError.
+func (r row) decode(kind ld.VersionedDataKind) (ld.VersionedData, error) {
+	if r.item == nil {
+		return nil, &malformedRowError{r, "it has no string attribute " + itemAttribute, nil}
+	}
+	version, err := strconv.Atoi(r.version)
+	if err != nil {
+		return nil, &malformedRowError{r, "its attribute " + versionAttribute + " is no whole number", nil}
+	}
+	item, err := utils.UnmarshalItem(kind, r.item)
+	if err != nil {
+		return nil, &malformedRowError{r, describeJSONError(err), err}
+	}
+	if item.GetVersion() != version {
+		return nil, &malformedRowError{r, "its JSON has another version", nil}
+	}
+	if item.GetKey() == r.key {
+		return item, nil
+	}
+	// Other SDKs write a deleted item without its key, or with a placeholder.
+	if item.IsDeleted() {
+		return kind.MakeDeletedItem(r.key, version), nil
+	}
+	return nil, &malformedRowError{r, "its JSON has another key", nil}
+}
+
+// describeJSONError says what is wrong without the literals that
+// encoding/json quotes: they are contents of a flag.
+func describeJSONError(err error) string {
+	var badType *json.UnmarshalTypeError
+	var badSyntax *json.SyntaxError
+	switch {
+	case errors.As(err, &badType):
+		return fmt.Sprintf("its JSON has a wrong type at field %q, where %s is expected", badType.Field, badType.Type)
+	case errors.As(err, &badSyntax):
+		return fmt.Sprintf("its JSON breaks off or is invalid at byte %d", badSyntax.Offset)
+	default:
+		return "its JSON holds no such item"
+	}
+}

@@ -1,0 +1,76 @@
+package lddynamodb
+
+import (
+	"sync"
+
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+// unstorableItems keeps what DynamoDB can't hold, so that this process at least
+// goes on serving it: each item until the table has a newer version of it.
+type unstorableItems struct {
+	mu    sync.Mutex
+	items map[rowKey]ld.VersionedData
+}
+
+// keep adds an item, unless a newer version of it is there. It returns false
+// where nothing changed.
+func (u *unstorableItems) keep(key rowKey, item ld.VersionedData) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if kept := u.items[key]; kept != nil && kept.GetVersion() >= item.GetVersion() {
+		return false
+	}
+	if u.items == nil {
+		u.items = make(map[rowKey]ld.VersionedData)
+	}
+	u.items[key] = item
+	return true
+}
+
+// newest returns the newer of what the table has and what is kept. Either may
+// be nil. What the table has overtaken is forgotten.
+func (u *unstorableItems) newest(key rowKey, stored ld.VersionedData) ld.VersionedData {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	kept := u.items[key]
+	if kept == nil {
+		return stored
+	}
+	if stored != nil && stored.GetVersion() > kept.GetVersion() {
+		delete(u.items, key)
+		return stored
+	}
+	return kept
+}
+
+// of returns what is kept of a namespace, by key. Keys that no row can have are
+// not among them: reads find nothing there.
+func (u *unstorableItems) of(namespace string) map[string]ld.VersionedData {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	items := make(map[string]ld.VersionedData)
+	for key, item := range u.items {
+		if key.namespace == namespace && canBeSortKey(key.key) {
+			items[key.key] = item
+		}
+	}
+	return items
+}
+
+// retain forgets the items of a namespace that an Init's data doesn't have at
+// the same version.
+func (u *unstorableItems) retain(namespace string, data []ld.VersionedData) {
+	versions := make(map[string]int, len(data))
+	for _, item := range data {
+		versions[item.GetKey()] = item.GetVersion()
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for key, item := range u.items {
+		version, ok := versions[key.key]
+		if key.namespace == namespace && (!ok || version != item.GetVersion()) {
+			delete(u.items, key)
+		}
+	}
+}
