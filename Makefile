@@ -1,0 +1,77 @@
+# Go modules, found by their go.mod. Most targets do their work in each of them.
+modules := $(patsubst %/,%,$(dir $(shell find * -name go.mod -not -path '*/node_modules/*')))
+
+# Go keeps its build cache in the user's cache folder. So does this repository.
+cache := $(dir $(shell go env GOCACHE))lddynamodb
+
+golangci_version := v2.14.0
+golangci_lint := $(cache)/golangci-lint-$(golangci_version)/golangci-lint
+
+sdk := gopkg.in/launchdarkly/go-server-sdk.v4
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##### Try it
+
+.PHONY: demo dynamodb-local
+demo: ## Show flags on their way from LaunchDarkly through DynamoDB into evaluations
+	@cd e2e && go run ./cmd/demo
+
+dynamodb-local: ## Run a DynamoDB Local in the foreground, on PORT (default 8000)
+	@go run ./internal/dynamolocal/cmd/dynamodb-local
+
+##### Test
+
+.PHONY: test test-faults soak test-node test-sdk cover $(modules:%=test-in/%)
+test: $(modules:%=test-in/%) ## Run the tests of all modules, with the race detector
+
+# The fault suite takes minutes, so it has a target of its own.
+$(modules:%=test-in/%): test-in/%:
+	@cd $* && packages=$$(go list ./...) && go test -race $$(echo "$$packages" | grep -v /e2e/faults)
+
+test-faults: ## Run the fault suite: outages, bad networks, DynamoDB killed and restarted
+	cd e2e && go test -race -count=1 -timeout 30m ./faults/...
+
+test-node: ## Check that the Node SDK and this package share a table
+	cd e2e/node && npm ci --no-audit --no-fund && npm test
+
+test-sdk: ## Run the root tests against the real SDK, where the module proxy serves it
+	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; trap 'exit 1' INT TERM; \
+	cp go.mod go.sum "$$copy"; \
+	go mod edit -dropreplace=$(sdk) "$$copy/go.mod"; \
+	go test -race -modfile="$$copy/go.mod" -mod=mod ./...
+
+cover: ## Show how much of the root package its own tests cover
+	go test -coverprofile=coverage.out .
+	go tool cover -func=coverage.out
+
+##### Check
+
+.PHONY: lint lint-format lint-dependencies fmt $(modules:%=lint-in/%)
+lint: lint-format lint-dependencies $(modules:%=lint-in/%) ## Check formatting, code and module files
+
+lint-format:
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "make fmt would change:" $$unformatted; exit 1; }
+
+# Applications get what the root module requires. The SDK v7 is for e2e alone.
+lint-dependencies:
+	@found=$$(go list -m -f '{{if not .Main}}{{.Path}}{{end}}' all | grep '^github.com/launchdarkly/'); \
+	test -z "$$found" || { echo "the root go.mod must not require:" $$found; exit 1; }
+
+$(modules:%=lint-in/%): lint-in/%: $(golangci_lint)
+	cd $* && go mod tidy -diff
+	cd $* && go mod verify
+	cd $* && go vet ./...
+	cd $* && $(golangci_lint) run --config $(CURDIR)/.golangci.yml
+
+# Built from source, which takes minutes the first time.
+$(golangci_lint):
+	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(golangci_version)
+
+fmt: ## Format the code and tidy the module files
+	gofmt -w .
+	@set -e; for module in $(modules); do (cd $$module && go mod tidy); done
