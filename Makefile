@@ -1,5 +1,5 @@
 # Go modules, found by their go.mod. Most targets do their work in each of them.
-modules := $(patsubst %/,%,$(dir $(shell find * -name go.mod -not -path '*/node_modules/*')))
+modules := $(patsubst %/,%,$(sort $(dir $(shell find * -name go.mod -not -path '*/node_modules/*'))))
 
 # Go keeps its build cache in the user's cache folder. So does this repository.
 cache := $(dir $(shell go env GOCACHE))lddynamodb
