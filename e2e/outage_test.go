@@ -6,9 +6,11 @@ import (
 	"time"
 
 	ldclient "github.com/launchdarkly/go-server-sdk/v7"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
 )
 
 // An outage of DynamoDB, with updates in the middle of it, ends with everything
@@ -20,7 +22,7 @@ func TestOutage(t *testing.T) {
 		"refresh":       lddynamodb.RefreshStaleValues,
 		"refresh async": lddynamodb.RefreshStaleValuesAsync,
 	}
-	for _, ttl := range []time.Duration{0, shortTTL, -1} {
+	for _, ttl := range []time.Duration{0, shortTTL, -time.Second} {
 		for name, policy := range policies {
 			t.Run(fmt.Sprintf("TTL %s, %s", ttl, name), func(t *testing.T) {
 				t.Parallel()
@@ -47,10 +49,46 @@ func testOutage(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPo
 	requireNoticed(t, streaming)
 	requireOutageBehaviour(t, streaming, ttl, policy)
 	requireOutageBehaviour(t, daemon, daemonTTL, policy)
+	if ttl < 0 {
+		w.requireServersValues(t, streaming) // it keeps what the table could not take
+	}
 
 	writing.setDown(false)
 	reading.setDown(false)
 	w.requireServersState(t, streaming, daemon)
+	requireReadOnly(t, reading)
+}
+
+// Clients that start while DynamoDB is down work as soon as it is back.
+func TestStartInAnOutage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	network := newNetwork()
+	network.setDown(true)
+	factory := w.factory(t, network, lddynamodb.CacheTTL(shortTTL))
+	streaming := startWithoutWaiting(t, adapter.StreamingConfig(w.server.URL(), factory, nil))
+	daemon := startWithoutWaiting(t, adapter.DaemonConfig(factory, nil))
+	requireNoticed(t, streaming)
+	require.Equal(t, "ERROR(CLIENT_NOT_READY)", one(t, streaming, "new-checkout", "alice").Reason.String())
+	require.Equal(t, "ERROR(EXCEPTION)", one(t, daemon, "new-checkout", "alice").Reason.String())
+
+	network.setDown(false)
+	w.requireServersState(t, streaming, daemon)
+}
+
+func startWithoutWaiting(t *testing.T, config ldclient.Config) *ldclient.LDClient {
+	client, err := ldclient.MakeCustomClient("sdk-test", config, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, client.Close()) })
+	return client
+}
+
+// requireReadOnly sees that a client in daemon mode has only read.
+func requireReadOnly(t *testing.T, network *network) {
+	requests, _ := network.counts()
+	delete(requests, "GetItem")
+	delete(requests, "Query")
+	require.Empty(t, requests)
 }
 
 // updateInTheMiddle changes, adds and deletes flags and changes a segment, but
@@ -83,7 +121,7 @@ func requireOutageBehaviour(
 ) {
 	expected := "TARGET_MATCH"
 	if ttl == 0 || (ttl > 0 && policy == lddynamodb.EvictStaleValues) {
-		expected = "ERROR(FLAG_NOT_FOUND)"
+		expected = "ERROR(EXCEPTION)"
 	}
 	time.Sleep(max(ttl, 0))
 	require.Equal(t, expected, one(t, client, "new-checkout", "alice").Reason.String())

@@ -134,13 +134,18 @@ func one(t *testing.T, client *ldclient.LDClient, flag, user string) evaluation.
 // has it, and the table holds the server's items.
 func (w *world) requireServersState(t *testing.T, clients ...*ldclient.LDClient) {
 	t.Helper()
+	w.requireServersValues(t, clients...)
+	require.EventuallyWithT(t, func(c *assert.CollectT) { w.requireTableLikeServer(c) }, patience, pause)
+}
+
+func (w *world) requireServersValues(t *testing.T, clients ...*ldclient.LDClient) {
+	t.Helper()
 	expected := w.evaluate(t, w.startReference(t))
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		for _, client := range clients {
+	for _, client := range clients {
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
 			require.Equal(c, expected, w.evaluate(c, client))
-		}
-		w.requireTableLikeServer(c)
-	}, patience, pause)
+		}, patience, pause)
+	}
 }
 
 // requireTableLikeServer compares the versions of rows and items. What the

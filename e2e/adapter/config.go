@@ -7,6 +7,7 @@ import (
 	ldclient "github.com/launchdarkly/go-server-sdk/v7"
 	"github.com/launchdarkly/go-server-sdk/v7/ldcomponents"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+	v4log "gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
 )
 
 // reconnectDelay is shorter than the SDK's default of a second, to keep tests
@@ -27,10 +28,12 @@ func StreamingConfig(url string, factory ld.FeatureStoreFactory, logger ld.Logge
 // and connects to nothing else.
 func DaemonConfig(factory ld.FeatureStoreFactory, logger ld.Logger) ldclient.Config {
 	v4Config := ld.DefaultConfig
-	loggers := ldlog.NewDisabledLoggers()
-	if logger != nil {
+	var loggers ldlog.Loggers
+	if logger == nil {
+		v4Config.Loggers.SetMinLevel(v4log.None)
+		loggers.SetMinLevel(ldlog.None)
+	} else {
 		v4Config.Loggers.SetBaseLogger(logger)
-		loggers = ldlog.NewDefaultLoggers()
 		loggers.SetBaseLogger(logger)
 	}
 	return ldclient.Config{

@@ -43,7 +43,7 @@ func (p *printer) heading(number int, text string) {
 }
 
 func (p *printer) fact(name, format string, values ...any) {
-	p.linef("   %s %s", p.paint(faint, pad(name, 12)), fmt.Sprintf(format, values...))
+	p.linef("   %s %s", p.paint(faint, pad(name, 13)), fmt.Sprintf(format, values...))
 }
 
 func (p *printer) written(url string, table *localtable.Table, rows int, took time.Duration) {
@@ -70,16 +70,17 @@ func (p *printer) evaluated(pid int, results []evaluation.Result, took time.Dura
 		}
 		p.linef("   %s", strings.TrimRight(line, " "))
 	}
-	p.linef("   %s", p.paint(faint, fmt.Sprintf("%d evaluations with the process's start in %s: %s",
-		len(results), milliseconds(took), tallyReasons(results))))
+	p.linef("   %s", p.paint(faint, fmt.Sprintf("%d evaluations in %s, the start of the process included:",
+		len(results), milliseconds(took))))
+	p.linef("   %s", p.paint(faint, tallyReasons(results)))
 }
 
 func (p *printer) changed(version int, before, after evaluation.Result, inTable, seen time.Duration) {
 	p.heading(3, changedFlag+" changes on the server")
 	p.fact("0 ms", "the server sends version %d", version)
 	p.fact(milliseconds(inTable), "it is in the table")
-	p.fact(milliseconds(seen), "the other process has it, whose cache lasts %s: for %s", readerTTL, after.User)
-	p.fact("", "%s is now %s", before.Value.JSONString(), p.paint(green, after.Value.JSONString()))
+	p.fact(milliseconds(seen), "the other process has it (its cache TTL is %s):", readerTTL)
+	p.fact("", "for %s, %s is now %s", after.User, valueOf(before), p.paint(green, valueOf(after)))
 }
 
 func (p *printer) rows(rows []localtable.Row) {

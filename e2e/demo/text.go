@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,8 +30,19 @@ func valueOf(r evaluation.Result) string {
 	case r.Value.IsNull():
 		return "(default)"
 	default:
-		return r.Value.JSONString()
+		return asJSON(r.Value.AsArbitraryValue())
 	}
+}
+
+// asJSON is JSON for people: with sorted keys, and "<" as it is.
+func asJSON(value any) string {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(text.String())
 }
 
 // tallyReasons counts the kinds of reasons, in the order in which they occur.
