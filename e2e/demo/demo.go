@@ -90,6 +90,7 @@ func (d *demo) run() error {
 	if err := d.change(reader); err != nil {
 		return err
 	}
+	_, d.report.ServerConnections = d.server.Connections()
 	return d.listRows()
 }
 
@@ -106,12 +107,12 @@ func (d *demo) startWriter() (*ldclient.LDClient, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the streaming client: %w", err)
 	}
-	_, d.report.ServerConnections = d.server.Connections()
+	took := time.Since(start)
 	rows, err := d.table.Rows()
 	if err != nil {
 		return nil, err
 	}
-	d.show.written(d.server.URL(), d.table, len(rows), time.Since(start))
+	d.show.written(d.server.URL(), d.table, len(rows), took)
 	return client, nil
 }
 
