@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
 )
 
 // startPair starts a client that writes the table and one that reads it.
@@ -24,11 +26,19 @@ func TestInitialDataReachesTheTableAndADaemon(t *testing.T) {
 
 	// Without waiting: the streaming client is ready when the table is.
 	w.requireTableLikeServer(t)
-	for _, client := range []*ldclient.LDClient{streaming, daemon, w.startReference(t)} {
+	reference := w.startReference(t)
+	for _, client := range []*ldclient.LDClient{streaming, daemon, reference} {
 		for _, result := range w.evaluate(t, client) {
 			assertOutcome(t, outcomes[result.Flag][userIndex(t, result.User)], result)
 		}
 	}
+
+	users, err := evaluation.Users(payload.Users())
+	require.NoError(t, err)
+	flags := keysOf(t, payload.JSON())
+	expected := evaluation.All(reference, flags, users)
+	assert.Equal(t, expected, evaluation.All(streaming, flags, users))
+	assert.Equal(t, expected, evaluation.All(daemon, flags, users))
 }
 
 func TestPatchesReachTheTableAndADaemon(t *testing.T) {
