@@ -250,7 +250,7 @@ func (c *core) isReachable() bool {
 	if c.outage.held() {
 		return false
 	}
-	_, err := c.inited()
+	_, _, err := c.table.get(c.ctx, c.initedKey(), true, withoutRetries)
 	return c.observe(err) == nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/client"
 	"github.com/aws/aws-sdk-go/aws/request"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
@@ -20,7 +21,9 @@ type table struct {
 }
 
 // get reads a row; found is false where the table has none.
-func (t *table) get(ctx context.Context, key rowKey, consistent bool) (r row, found bool, err error) {
+func (t *table) get(
+	ctx context.Context, key rowKey, consistent bool, options ...request.Option,
+) (r row, found bool, err error) {
 	input := &dynamodb.GetItemInput{
 		TableName:      aws.String(t.name),
 		Key:            key.attributes(),
@@ -28,7 +31,7 @@ func (t *table) get(ctx context.Context, key rowKey, consistent bool) (r row, fo
 	}
 	var reader rowReader
 	err = t.call(ctx, "GetItem "+key.String(), func(ctx context.Context, lastAttempt request.Option) error {
-		output, err := t.client.GetItemWithContext(ctx, input, lastAttempt, reader.option)
+		output, err := t.client.GetItemWithContext(ctx, input, append(options, lastAttempt, reader.option)...)
 		if err == nil && !reader.decoded && len(output.Item) > 0 {
 			reader.rows = []row{rowOfAttributes(output.Item)}
 		}
@@ -175,6 +178,9 @@ func (t *table) batchWrite(ctx context.Context, requests []*dynamodb.WriteReques
 	})
 	return unprocessed, err
 }
+
+// withoutRetries is the option for a request that is made again anyway.
+func withoutRetries(r *request.Request) { r.Retryer = client.NoOpRetryer{} }
 
 // leaveThrottlingToUs keeps the AWS SDK from retrying a request that was
 // throttled as a whole: the batchWriter does, and it knows whether other
