@@ -119,7 +119,7 @@ type refreshKey struct {
 // the table, and sees to it that the table is asked if that makes sense. During
 // an outage it doesn't: the SDK keeps asking whether it is over.
 func (c *cache) servesStale(key refreshKey, load func()) bool {
-	if c.outage.ongoing.Load() {
+	if c.outage.failsReads.Load() {
 		c.outage.remind()
 		return true
 	}

@@ -65,7 +65,7 @@ func (c *core) GetInternal(kind ld.VersionedDataKind, key string) (ld.VersionedD
 	rowKey := c.rowKey(kind, key)
 	stored, err := c.read(kind, rowKey, c.readsConsistently())
 	item := c.unstorable.newest(rowKey, stored)
-	if c.observe(err) == nil {
+	if c.observeRead(err) == nil {
 		return item, nil
 	}
 	if item == nil {
@@ -97,7 +97,7 @@ func (c *core) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.Versione
 	}
 	items, err := c.readAll(kind)
 	if err != nil {
-		return nil, c.observe(err)
+		return nil, c.observeRead(err)
 	}
 	namespace := c.namespace(kind)
 	for key := range c.unstorable.of(namespace) {
@@ -226,7 +226,7 @@ func (c *core) keep(key rowKey, item ld.VersionedData, reason error) {
 // can't be asked, the answer is no and the log has the cause.
 func (c *core) InitializedInternal() bool {
 	inited, err := c.inited()
-	if err != nil && c.observe(err) != nil {
+	if c.observeRead(err) != nil {
 		c.outage.remind()
 	}
 	return inited
@@ -251,13 +251,22 @@ func (c *core) isReachable() bool {
 		return false
 	}
 	_, _, err := c.table.get(c.ctx, c.initedKey(), true, withoutRetries)
-	return c.observe(err) == nil
+	return c.observeRead(err) == nil
 }
 
-// observe notes what a failed request says of the table, and returns its error.
+// observe notes what a failed update or Init says of the table, and returns its
+// error.
 func (c *core) observe(err error) error {
 	if err != nil && c.ctx.Err() == nil && !isMalformed(err) {
 		c.outage.begin(err)
+	}
+	return err
+}
+
+// observeRead does the same for a read.
+func (c *core) observeRead(err error) error {
+	if c.observe(err) != nil && !isMalformed(err) {
+		c.outage.failsReads.Store(true)
 	}
 	return err
 }

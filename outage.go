@@ -33,7 +33,8 @@ type outage struct {
 	// errors that a core returns to it, and some end up in no caller's hands.
 	report func(error)
 
-	ongoing atomic.Bool // cause is set; to be read without a lock
+	// failsReads is false where only updates fail. Then it is worth while to read.
+	failsReads atomic.Bool
 
 	mu       sync.Mutex
 	cause    error
@@ -57,7 +58,6 @@ func (o *outage) tryBegin(cause error) bool {
 		return false
 	}
 	o.cause, o.began, o.reported = cause, time.Now(), time.Time{}
-	o.ongoing.Store(true)
 	if o.began.Sub(o.ended) < calmAfter {
 		o.relapses++
 	} else {
@@ -91,7 +91,7 @@ func (o *outage) tryEnd() (lasted time.Duration, ended bool) {
 		return 0, false
 	}
 	o.cause, o.ended = nil, time.Now()
-	o.ongoing.Store(false)
+	o.failsReads.Store(false)
 	return o.ended.Sub(o.began), true
 }
 
