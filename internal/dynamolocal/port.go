@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"syscall"
 )
 
 // Ports below those that Linux and macOS give to outgoing connections. A
@@ -15,15 +16,21 @@ const (
 	highestPort = 32_000
 )
 
-// freePort returns a port that nobody listens on now. Somebody may before the
-// caller does.
-func freePort() (int, error) {
-	for range 1000 {
-		port := lowestPort + rand.IntN(highestPort-lowestPort)
-		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return port, listener.Close()
-		}
+var errPortTaken = errors.New("the port is in use")
+
+func randomPort() int {
+	return lowestPort + rand.IntN(highestPort-lowestPort)
+}
+
+// checkPort returns an error where nothing can listen on the port now. Somebody
+// may take it a moment later all the same.
+func checkPort(port int) error {
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return errPortTaken
 	}
-	return 0, errors.New("find a free port for DynamoDB Local: none of 1000 tried can be listened on")
+	if err != nil {
+		return err
+	}
+	return listener.Close()
 }

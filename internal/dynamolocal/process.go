@@ -16,8 +16,6 @@ import (
 const guardScript = `(trap '' HUP INT TERM; read -r _ <&3 || kill -9 $$) >/dev/null 2>&1 &
 exec "$@" 3<&-`
 
-var errPortTaken = errors.New("the port is in use")
-
 // process is a running DynamoDB Local.
 type process struct {
 	cmd      *exec.Cmd

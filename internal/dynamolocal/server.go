@@ -14,8 +14,8 @@ const (
 	// wait for one that never will, also on a very busy machine.
 	startTimeout = 2 * time.Minute
 
-	// How often to choose another port when someone else was quicker.
-	portTries = 3
+	// How many ports to try. Most of those to choose from are free.
+	portTries = 20
 )
 
 // Server is a DynamoDB Local process. It ends with the process that started it,
@@ -39,7 +39,7 @@ func Start(ctx context.Context, port int) (*Server, error) {
 	if port != 0 {
 		return launch(ctx, folder, port)
 	}
-	return launchOnAnyPort(ctx, folder, freePort)
+	return launchOnAnyPort(ctx, folder, randomPort)
 }
 
 // Endpoint returns the server's base URL.
@@ -57,37 +57,31 @@ func (s *Server) Done() <-chan struct{} { return s.process.exited }
 // port is closed. Its tables are gone. A second Close does nothing.
 func (s *Server) Close() { s.process.kill() }
 
-func launchOnAnyPort(ctx context.Context, folder string, choosePort func() (int, error)) (*Server, error) {
-	var err error
+func launchOnAnyPort(ctx context.Context, folder string, choosePort func() int) (*Server, error) {
 	for range portTries {
-		var port int
-		if port, err = choosePort(); err != nil {
-			return nil, err
-		}
-		var server *Server
-		if server, err = launch(ctx, folder, port); !errors.Is(err, errPortTaken) {
+		server, err := launch(ctx, folder, choosePort())
+		if !errors.Is(err, errPortTaken) {
 			return server, err
 		}
 	}
-	return nil, err
+	return nil, fmt.Errorf("start DynamoDB Local: none of %d ports was free", portTries)
 }
 
 func launch(ctx context.Context, folder string, port int) (*Server, error) {
+	if err := checkPort(port); err != nil {
+		return nil, fmt.Errorf("start DynamoDB Local on port %d: %w", port, err)
+	}
 	process, err := startProcess(folder, javaCommand(port)...)
 	if err != nil {
 		return nil, fmt.Errorf("start DynamoDB Local: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	err = process.awaitStart(ctx)
-	if err == nil {
-		return &Server{port: port, process: process}, nil
+	if err := process.awaitStart(ctx); err != nil {
+		process.kill()
+		return nil, fmt.Errorf("start DynamoDB Local in %s on port %d: %w; it printed:\n%s", folder, port, err, process.output)
 	}
-	process.kill()
-	if errors.Is(err, errPortTaken) {
-		return nil, fmt.Errorf("start DynamoDB Local on port %d: %w", port, err)
-	}
-	return nil, fmt.Errorf("start DynamoDB Local in %s on port %d: %w; it printed:\n%s", folder, port, err, process.output)
+	return &Server{port: port, process: process}, nil
 }
 
 func javaCommand(port int) []string {
