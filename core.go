@@ -257,19 +257,21 @@ func (c *core) isReachable() bool {
 // observe notes what a failed update or Init says of the table, and returns its
 // error.
 func (c *core) observe(err error) error {
-	if err != nil && c.ctx.Err() == nil && !isMalformed(err) {
-		c.outage.begin(err)
+	if c.isOutage(err) {
+		c.outage.begin(err, false)
 	}
 	return err
 }
 
 // observeRead does the same for a read.
 func (c *core) observeRead(err error) error {
-	if c.observe(err) != nil && !isMalformed(err) {
-		c.outage.failsReads.Store(true)
+	if c.isOutage(err) {
+		c.outage.begin(err, true)
 	}
 	return err
 }
+
+func (c *core) isOutage(err error) bool { return err != nil && c.ctx.Err() == nil && !isMalformed(err) }
 
 func isMalformed(err error) bool {
 	var malformed *malformedRowError

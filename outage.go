@@ -44,16 +44,19 @@ type outage struct {
 	reported time.Time
 }
 
-// begin notes that a request failed.
-func (o *outage) begin(cause error) {
-	if o.tryBegin(cause) {
+// begin notes that a request failed: one of a read, or one of an update.
+func (o *outage) begin(cause error, ofRead bool) {
+	if o.tryBegin(cause, ofRead) {
 		o.loggers.Warnf("Table %q can't be used: %s", o.table, cause)
 	}
 }
 
-func (o *outage) tryBegin(cause error) bool {
+func (o *outage) tryBegin(cause error, ofRead bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if ofRead {
+		o.failsReads.Store(true) // until end, which has the lock too
+	}
 	if o.cause != nil {
 		return false
 	}
