@@ -6,8 +6,12 @@ import (
 	"time"
 
 	ldclient "github.com/launchdarkly/go-server-sdk/v7"
+	"github.com/launchdarkly/go-server-sdk/v7/subsystems/ldstoreimpl"
+	"github.com/launchdarkly/go-server-sdk/v7/subsystems/ldstoretypes"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+	v4log "gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
@@ -17,6 +21,10 @@ import (
 // at LaunchDarkly's state, and nobody has restarted anything.
 func TestOutage(t *testing.T) {
 	t.Parallel()
+	forEachCacheMode(t, testOutage)
+}
+
+func forEachCacheMode(t *testing.T, test func(*testing.T, time.Duration, lddynamodb.StaleValuesPolicy)) {
 	policies := map[string]lddynamodb.StaleValuesPolicy{
 		"evict":         lddynamodb.EvictStaleValues,
 		"refresh":       lddynamodb.RefreshStaleValues,
@@ -26,7 +34,7 @@ func TestOutage(t *testing.T) {
 		for name, policy := range policies {
 			t.Run(fmt.Sprintf("TTL %s, %s", ttl, name), func(t *testing.T) {
 				t.Parallel()
-				testOutage(t, ttl, policy)
+				test(t, ttl, policy)
 			})
 		}
 	}
@@ -57,6 +65,28 @@ func testOutage(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPo
 	reading.setDown(false)
 	w.requireServersState(t, streaming, daemon)
 	requireReadOnly(t, reading)
+}
+
+// The adapter must not take an answer of the store's cache for one of the table.
+func TestAdapterAsksTheTableWhetherItIsAvailable(t *testing.T) {
+	t.Parallel()
+	forEachCacheMode(t, func(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPolicy) {
+		w := newWorld(t)
+		network := newNetwork()
+		factory := w.factory(t, network, lddynamodb.CacheTTL(ttl), lddynamodb.StaleValues(policy))
+		silent := ld.DefaultConfig
+		silent.Loggers.SetMinLevel(v4log.None)
+		store, err := adapter.PersistentDataStore(factory, silent).Build(nil)
+		require.NoError(t, err)
+		t.Cleanup(func() { assert.NoError(t, store.Close()) })
+		require.NoError(t, store.Init([]ldstoretypes.SerializedCollection{
+			{Kind: ldstoreimpl.Features()}, {Kind: ldstoreimpl.Segments()},
+		}))
+		for _, down := range []bool{true, false} {
+			network.setDown(down)
+			require.Equal(t, !down, store.IsStoreAvailable())
+		}
+	})
 }
 
 // Clients that start while DynamoDB is down work as soon as it is back.

@@ -20,7 +20,15 @@ func DataStore(
 	factory ld.FeatureStoreFactory,
 	config ld.Config,
 ) subsystems.ComponentConfigurer[subsystems.DataStore] {
-	return ldcomponents.PersistentDataStore(configurer{factory, config}).NoCaching()
+	return ldcomponents.PersistentDataStore(PersistentDataStore(factory, config)).NoCaching()
+}
+
+// PersistentDataStore is the store alone, without what v7 puts around it.
+func PersistentDataStore(
+	factory ld.FeatureStoreFactory,
+	config ld.Config,
+) subsystems.ComponentConfigurer[subsystems.PersistentDataStore] {
+	return configurer{factory, config}
 }
 
 type configurer struct {

@@ -42,9 +42,17 @@ func (d *dataStore) GetAll(kind ldstoretypes.DataKind) ([]ldstoretypes.KeyedSeri
 
 func (d *dataStore) IsInitialized() bool { return d.store.Initialized() }
 
-// IsStoreAvailable reads an item that nobody has read before, because a v4
-// store has no method for the question, and its cache would answer for others.
+// IsStoreAvailable reads what only the table can tell, because a v4 store has
+// no method for the question: a key that nobody has asked for, of a kind whose
+// complete set no cache knows.
 func (d *dataStore) IsStoreAvailable() bool {
-	_, err := d.store.Get(ld.Features, "$available-"+rand.Text())
+	_, err := d.store.Get(availabilityKind{}, rand.Text())
 	return err == nil
 }
+
+// availabilityKind has no items.
+type availabilityKind struct {
+	ld.FeatureFlagVersionedDataKind
+}
+
+func (availabilityKind) GetNamespace() string { return "$availability" }
