@@ -76,9 +76,8 @@ func writeRequests(rows []row) []*dynamodb.WriteRequest {
 
 // writeBatch sends a batch until nothing of it is unprocessed.
 func (w *batchWriter) writeBatch(ctx context.Context, batch []*dynamodb.WriteRequest) error {
-	fruitless := 0
-	for {
-		before := w.stored.Load()
+	stored := w.stored.Load()
+	for fruitless := 1; ; fruitless++ {
 		unprocessed, err := w.table.batchWrite(ctx, batch)
 		if err != nil && !isThrottle(err) {
 			return err
@@ -90,9 +89,8 @@ func (w *batchWriter) writeBatch(ctx context.Context, batch []*dynamodb.WriteReq
 		if len(batch) == 0 {
 			return nil
 		}
-		fruitless++
-		if w.stored.Load() > before {
-			fruitless = 1
+		if now := w.stored.Load(); now > stored {
+			stored, fruitless = now, 1
 		}
 		if fruitless == maxFruitlessAttempts {
 			return w.gaveUp(err)

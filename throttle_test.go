@@ -1,0 +1,266 @@
+package lddynamodb
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go/aws/awserr"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+// sendPart has DynamoDB process the first requests of a batch only. The others
+// come back as unprocessed, as they do when a table runs out of capacity.
+func sendPart(r *sentRequest, n int, send func() (*http.Response, error)) (*http.Response, error) {
+	var input struct {
+		RequestItems map[string][]json.RawMessage
+	}
+	if err := json.Unmarshal(r.body, &input); err != nil {
+		return nil, err
+	}
+	unprocessed := make(map[string][]json.RawMessage)
+	for table, requests := range input.RequestItems {
+		input.RequestItems[table], unprocessed[table] = requests[:n], requests[n:]
+	}
+	if n > 0 {
+		body, err := json.Marshal(input)
+		if err != nil {
+			return nil, err
+		}
+		r.http.Body, r.http.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		response, err := send()
+		if err != nil || response.StatusCode != http.StatusOK {
+			return response, err
+		}
+		_ = response.Body.Close()
+	}
+	body, err := json.Marshal(map[string]interface{}{"UnprocessedItems": unprocessed})
+	if err != nil {
+		return nil, err
+	}
+	return answer(r, http.StatusOK, string(body)), nil
+}
+
+// batchSize is 0 where the request is no batch.
+func batchSize(r *sentRequest) int {
+	if r.action != "BatchWriteItem" {
+		return 0
+	}
+	_, requests := r.batch()
+	return len(requests)
+}
+
+// numberedFlags makes flags with numbered keys.
+func numberedFlags(prefix string, n int) []ld.VersionedData {
+	items := make([]ld.VersionedData, n)
+	for i := range items {
+		items[i] = flag(fmt.Sprintf("%s-%d", prefix, i), 1)
+	}
+	return items
+}
+
+// requireHolds checks that the table has just these items and $inited.
+func (f *fixture) requireHolds(items []ld.VersionedData) {
+	f.tb.Helper()
+	rows := f.rows()
+	require.Contains(f.tb, rows, initedKey+"/"+initedKey)
+	require.Len(f.tb, rows, len(items)+1)
+	for _, item := range items {
+		namespace := ld.Features.GetNamespace()
+		if _, ok := item.(*ld.Segment); ok {
+			namespace = ld.Segments.GetNamespace()
+		}
+		f.requireHoldsItem(rows, namespace, item)
+	}
+}
+
+func (f *fixture) requireHoldsItem(rows map[string]rawItem, namespace string, item ld.VersionedData) {
+	f.tb.Helper()
+	name := namespace + "/" + item.GetKey()
+	require.Contains(f.tb, rows, name)
+	wanted, err := json.Marshal(item)
+	require.NoError(f.tb, err)
+	require.Equal(f.tb, string(wanted), *rows[name][itemAttribute].S, name)
+	require.Equal(f.tb, fmt.Sprint(item.GetVersion()), *rows[name][versionAttribute].N, name)
+}
+
+func TestInitSendsUnprocessedItemsAgainUntilAllAreStored(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	store := f.newStore()
+	obsolete := numberedFlags("obsolete", 60)
+	require.NoError(t, store.Init(allData(obsolete...)))
+
+	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+		if size := batchSize(r); size > 0 {
+			return sendPart(r, (size+1)/2, send)
+		}
+		return send()
+	})
+	data := append(numberedFlags("new", 80), segment("s1", 1), segment("s2", 1), segment("s3", 1))
+	require.NoError(t, store.Init(allData(data...)))
+
+	f.requireHolds(data)
+}
+
+func TestInitSurvivesThatEveryThirdRequestIsThrottled(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	require.NoError(t, f.newStore().Init(allData(numberedFlags("obsolete", 60)...)))
+
+	var count atomic.Int64
+	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+		if count.Add(1)%3 == 0 {
+			return answerThrottled(r), nil
+		}
+		return send()
+	})
+	data := append(numberedFlags("new", 300), segment("s", 1))
+	require.NoError(t, f.newStore().Init(allData(data...)))
+
+	f.requireHolds(data)
+}
+
+func TestInitGivesUpWhereNothingIsEverStored(t *testing.T) {
+	t.Parallel()
+	const flagCount, segmentCount = 30, 5
+	tests := map[string]interceptor{
+		"all items of a batch unprocessed": func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+			return sendPart(r, 0, send)
+		},
+		"the whole request throttled": func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
+			return answerThrottled(r), nil
+		},
+	}
+	for name, throttle := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+				if r.action == "BatchWriteItem" && bytes.Contains(r.body, []byte(`"features"`)) {
+					return throttle(r, send)
+				}
+				return send()
+			})
+			data := numberedFlags("f", flagCount)
+			for i := range segmentCount {
+				data = append(data, segment(fmt.Sprint(i), 1))
+			}
+
+			err := f.newStore().Init(allData(data...))
+
+			require.ErrorContains(t, err, fmt.Sprintf("stored %d of %d ", segmentCount, segmentCount+flagCount))
+			require.ErrorContains(t, err, "give the table more capacity")
+			var cause awserr.Error
+			require.ErrorAs(t, err, &cause)
+			assert.Equal(t, dynamodb.ErrCodeProvisionedThroughputExceededException, cause.Code())
+			rows := f.rows()
+			assert.Len(t, rows, segmentCount)
+			assert.NotContains(t, rows, initedKey+"/"+initedKey)
+			assert.False(t, f.newStore().Initialized())
+		})
+	}
+}
+
+// A batch that gets nothing through doesn't give up while another one does, even
+// if that happens only in its own waits.
+func TestInitGoesOnForAsLongAsAnyBatchMakesProgress(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	const starvedAttempts = maxFruitlessAttempts + 5
+	starving := starvation{attempts: starvedAttempts, turns: make(chan struct{}, starvedAttempts)}
+	f.transport.setInterceptor(starving.intercept)
+	data := numberedFlags("f", 2*maxBatchRequests)
+
+	require.NoError(t, f.newStore().Init(allData(data...)))
+
+	assert.Zero(t, starving.attempts)
+	f.requireHolds(data)
+}
+
+// A starvation throttles the batch that comes first for some attempts. After
+// each, DynamoDB takes one item of the other batch.
+type starvation struct {
+	mu       sync.Mutex
+	attempts int
+	key      string // of an item in the starved batch
+	turns    chan struct{}
+}
+
+func (s *starvation) intercept(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+	if r.action != "BatchWriteItem" {
+		return send()
+	}
+	if s.throttles(r) {
+		defer func() { s.turns <- struct{}{} }()
+		return answerThrottled(r), nil
+	}
+	if s.isStarved(r) {
+		close(s.turns)
+		return send()
+	}
+	select {
+	case <-s.turns:
+		return sendPart(r, 1, send)
+	case <-r.http.Context().Done():
+		return nil, r.http.Context().Err()
+	}
+}
+
+func (s *starvation) throttles(r *sentRequest) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.key == "" {
+		_, requests := r.batch()
+		s.key = *requests[0].PutRequest.Item[keyAttribute].S
+	}
+	if s.attempts == 0 || !s.isStarved(r) {
+		return false
+	}
+	s.attempts--
+	return true
+}
+
+func (s *starvation) isStarved(r *sentRequest) bool {
+	return bytes.Contains(r.body, []byte(`{"S":"`+s.key+`"}`))
+}
+
+func TestCloseEndsTheWaitsOfAThrottledInit(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	store := f.newStore()
+	var attempts atomic.Int64
+	late := make(chan struct{})
+	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+		if r.action != "BatchWriteItem" {
+			return send()
+		}
+		if attempts.Add(1) == 6*maxParallelBatches {
+			close(late)
+		}
+		return sendPart(r, 0, send)
+	})
+	done := make(chan error, 1)
+	go func() { done <- store.Init(allData(numberedFlags("f", maxParallelBatches*maxBatchRequests)...)) }()
+
+	<-late // now most batches are in waits of up to three seconds or more
+	require.NoError(t, store.(io.Closer).Close())
+
+	select {
+	case err := <-done:
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), "gave up")
+	case <-time.After(2 * time.Second):
+		require.Fail(t, "Init still waits")
+	}
+	assert.NotContains(t, f.rows(), initedKey+"/"+initedKey)
+}
