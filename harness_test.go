@@ -59,6 +59,12 @@ func newFixture(tb testing.TB) *fixture {
 	return f
 }
 
+// sibling is another test's view of the same table, with a transport and a log
+// of its own.
+func (f *fixture) sibling(tb testing.TB) *fixture {
+	return &fixture{tb: tb, table: f.table, client: f.client, transport: &transport{}, log: &logLines{}}
+}
+
 var invalidInTableName = regexp.MustCompile(`[^a-zA-Z0-9_.-]`)
 
 func (f *fixture) awsConfig(roundTripper http.RoundTripper) *aws.Config {
