@@ -130,7 +130,7 @@ func (t *table) putInited(ctx context.Context, key rowKey) error {
 
 func (t *table) putItem(ctx context.Context, key rowKey, input *dynamodb.PutItemInput) error {
 	return t.call(ctx, "PutItem "+key.String(), func(ctx context.Context, lastAttempt request.Option) error {
-		_, err := t.client.PutItemWithContext(ctx, input, lastAttempt, refuseEmptyBody)
+		_, err := t.client.PutItemWithContext(ctx, input, lastAttempt, refuseBadBody)
 		return err
 	})
 }
@@ -170,7 +170,7 @@ func (t *table) batchWrite(ctx context.Context, requests []*dynamodb.WriteReques
 ) {
 	input := &dynamodb.BatchWriteItemInput{RequestItems: map[string][]*dynamodb.WriteRequest{t.name: requests}}
 	err = t.call(ctx, "BatchWriteItem", func(ctx context.Context, lastAttempt request.Option) error {
-		output, err := t.client.BatchWriteItemWithContext(ctx, input, lastAttempt, refuseEmptyBody, leaveThrottlingToUs)
+		output, err := t.client.BatchWriteItemWithContext(ctx, input, lastAttempt, refuseBadBody, leaveThrottlingToUs)
 		if err == nil {
 			unprocessed = output.UnprocessedItems[t.name]
 		}

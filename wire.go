@@ -50,33 +50,64 @@ func (rr *rowReader) unmarshal(r *request.Request) {
 }
 
 func (rr *rowReader) read(body []byte, output interface{}) error {
-	response, err := new(fastjson.Parser).ParseBytes(body)
+	response, err := parseResponse(body)
 	if err != nil {
-		return errors.New("the response is no valid JSON") // its text would quote the body
+		return err
 	}
-	if response.Type() != fastjson.TypeObject {
-		return errors.New("the response is no JSON object")
+	items, err := responseItems(response, output)
+	if err != nil {
+		return err
 	}
-	if item := response.Get("Item"); item != nil {
-		rr.rows = []row{rowOfValue(item)}
-	}
-	if items := response.GetArray("Items"); len(items) > 0 {
-		rr.rows = make([]row, len(items))
-		for i, item := range items {
-			rr.rows[i] = rowOfValue(item)
+	rr.rows = make([]row, len(items))
+	for i, item := range items {
+		if rr.rows[i], err = rowOfValue(item); err != nil {
+			return err
 		}
 	}
 	if last := response.Get("LastEvaluatedKey"); last != nil {
-		key := rowOfValue(last).rowKey
-		rr.next = &key
+		next, err := rowOfValue(last)
+		if err != nil {
+			return err
+		}
+		rr.next = &next.rowKey
 	}
 	rr.decoded = true
 	return readCapacity(response, output)
 }
 
+// parseResponse parses a body, which always holds an object.
+func parseResponse(body []byte) (*fastjson.Value, error) {
+	response, err := new(fastjson.Parser).ParseBytes(body)
+	if err != nil {
+		return nil, errors.New("it is no valid JSON") // the parser's text would quote the body
+	}
+	if response.Type() != fastjson.TypeObject {
+		return nil, errors.New("it is no JSON object")
+	}
+	return response, nil
+}
+
+// responseItems returns the items of a Query or the item, if any, of a GetItem.
+func responseItems(response *fastjson.Value, output interface{}) ([]*fastjson.Value, error) {
+	if _, ok := output.(*dynamodb.QueryOutput); ok {
+		items := response.Get("Items")
+		if items == nil || items.Type() != fastjson.TypeArray {
+			return nil, errors.New("it has no list of items")
+		}
+		return items.GetArray(), nil
+	}
+	if item := response.Get("Item"); item != nil {
+		return []*fastjson.Value{item}, nil
+	}
+	return nil, nil
+}
+
 // rowOfValue makes a row of DynamoDB's JSON: {"key":{"S":"..."},...}. The item
 // stays part of the response's memory.
-func rowOfValue(v *fastjson.Value) row {
+func rowOfValue(v *fastjson.Value) (row, error) {
+	if v.Type() != fastjson.TypeObject {
+		return row{}, errors.New("an item in it is no object")
+	}
 	return row{
 		rowKey: rowKey{
 			namespace: string(v.GetStringBytes(namespaceAttribute, "S")),
@@ -84,7 +115,7 @@ func rowOfValue(v *fastjson.Value) row {
 		},
 		version: string(v.GetStringBytes(versionAttribute, "N")),
 		item:    v.GetStringBytes(itemAttribute, "S"),
-	}
+	}, nil
 }
 
 // readCapacity puts what an application's own request handlers may count into
@@ -96,7 +127,7 @@ func readCapacity(response *fastjson.Value, output interface{}) error {
 	}
 	capacity := new(dynamodb.ConsumedCapacity)
 	if err := json.Unmarshal(consumed.MarshalTo(nil), capacity); err != nil {
-		return fmt.Errorf("decode the consumed capacity: %w", err)
+		return errors.New("its consumed capacity is of the wrong form")
 	}
 	switch output := output.(type) {
 	case *dynamodb.GetItemOutput:
@@ -126,18 +157,35 @@ func rowOfAttributes(attributes map[string]*dynamodb.AttributeValue) row {
 	return r
 }
 
-// refuseEmptyBody is the option for requests that the AWS SDK decodes: a
-// success without a body was cut off. The AWS SDK would take it for one without
-// contents, which for a batch means that nothing of it is unprocessed.
-func refuseEmptyBody(r *request.Request) {
+// refuseBadBody is the option for requests that the AWS SDK decodes. The AWS SDK
+// takes a body that is empty or null for a success without contents, which for a
+// batch would mean that nothing of it is unprocessed. After a wrong checksum it
+// would decode the body nevertheless, and mix it into that of the next attempt.
+func refuseBadBody(r *request.Request) {
+	r.Handlers.Unmarshal.AfterEachFn = request.HandlerListStopOnError
 	r.Handlers.Unmarshal.PushFront(func(r *request.Request) {
 		body, err := readBody(r)
+		if err == nil {
+			err = checkWritten(body, r.Data)
+		}
 		if err != nil {
 			r.Error = badResponse(r, err)
 			return
 		}
 		r.HTTPResponse.Body = io.NopCloser(bytes.NewReader(body))
 	})
+}
+
+// checkWritten tells whether a response can be that to a write.
+func checkWritten(body []byte, output interface{}) error {
+	response, err := parseResponse(body)
+	if err != nil {
+		return err
+	}
+	if _, ok := output.(*dynamodb.BatchWriteItemOutput); ok && response.GetObject("UnprocessedItems") == nil {
+		return errors.New("it does not tell what is unprocessed")
+	}
+	return nil
 }
 
 // readBody reads a whole response, which is never empty.
@@ -148,10 +196,10 @@ func readBody(r *request.Request) ([]byte, error) {
 		body.Grow(int(size) + bytes.MinRead) // what ReadFrom wants free to see the end
 	}
 	if _, err := body.ReadFrom(r.HTTPResponse.Body); err != nil {
-		return nil, fmt.Errorf("read the response: %w", err)
+		return nil, fmt.Errorf("read it: %w", err)
 	}
 	if body.Len() == 0 {
-		return nil, errors.New("the response is empty")
+		return nil, errors.New("it is empty")
 	}
 	return body.Bytes(), nil
 }
@@ -160,6 +208,6 @@ func readBody(r *request.Request) ([]byte, error) {
 // which its retryer tries again.
 func badResponse(r *request.Request, err error) error {
 	return awserr.NewRequestFailure(
-		awserr.New(request.ErrCodeSerialization, "failed decoding the response", err),
+		awserr.New(request.ErrCodeSerialization, "the response can't be used: "+err.Error(), err),
 		r.HTTPResponse.StatusCode, r.RequestID)
 }
