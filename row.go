@@ -35,7 +35,11 @@ const (
 // A rowKey is a row's primary key.
 type rowKey struct{ namespace, key string }
 
-func (k rowKey) String() string { return k.namespace + "/" + k.key }
+// String escapes what would break a line of the log, or forge one.
+func (k rowKey) String() string {
+	quoted := strconv.Quote(k.namespace + "/" + k.key)
+	return quoted[1 : len(quoted)-1]
+}
 
 func (k rowKey) attributes() map[string]*dynamodb.AttributeValue {
 	return map[string]*dynamodb.AttributeValue{
@@ -130,6 +134,8 @@ func describeJSONError(err error) string {
 	var badType *json.UnmarshalTypeError
 	var badSyntax *json.SyntaxError
 	switch {
+	case errors.As(err, &badType) && badType.Field == "":
+		return "its JSON is no object"
 	case errors.As(err, &badType):
 		return fmt.Sprintf("its JSON has a wrong type at field %q, where %s is expected", badType.Field, badType.Type)
 	case errors.As(err, &badSyntax):
