@@ -26,18 +26,25 @@ dynamodb-local: ## Run a DynamoDB Local in the foreground, on PORT (default 8000
 
 ##### Test
 
+# How long make soak works.
+SOAK ?= 60s
+
 .PHONY: test test-faults soak test-node test-sdk cover $(modules:%=test-in/%)
 test: $(modules:%=test-in/%) ## Run the tests of all modules, with the race detector
 
-# The fault suite takes minutes, so it has a target of its own.
+# The fault suite takes minutes and the Node tests take Node.js, so these have
+# targets of their own.
 $(modules:%=test-in/%): test-in/%:
-	@cd $* && packages=$$(go list ./...) && go test -race $$(echo "$$packages" | grep -v /e2e/faults)
+	@cd $* && packages=$$(go list ./...) && go test -race $$(echo "$$packages" | grep -v -e /e2e/faults -e /e2e/node)
 
 test-faults: ## Run the fault suite: outages, bad networks, DynamoDB killed and restarted
-	cd e2e && go test -race -count=1 -timeout 30m ./faults/...
+	@cd e2e/faults && go test -race -count=1 -timeout 30m
+
+soak: ## Run stores in several processes with faults that come and go, for SOAK (default 60s)
+	@cd e2e/faults && go test -race -count=1 -timeout 0 -v -run TestSoak -args -soak=$(SOAK)
 
 test-node: ## Check that the Node SDK and this package share a table
-	cd e2e/node && npm ci --no-audit --no-fund && npm test
+	@cd e2e && go test -race -count=1 ./node
 
 test-sdk: ## Run the root tests against the real SDK, where the module proxy serves it
 	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; trap 'exit 1' INT TERM; \
