@@ -56,6 +56,18 @@ cover: ## Show how much of the root package its own tests cover
 	go test -coverprofile=coverage.out .
 	go tool cover -func=coverage.out
 
+##### Measure
+
+.PHONY: bench bench-charts
+bench: ## Measure Init and cached reads against the plain ways, and keep that in bench.out
+	@go test -run '^$$' -bench . -benchmem -timeout 2h . | tee bench.out && ! grep -q ^FAIL bench.out
+
+bench-charts: bench.out ## Draw the README's charts from bench.out
+	@go run ./internal/benchcharts < bench.out
+
+bench.out:
+	@$(MAKE) bench
+
 ##### Check
 
 .PHONY: lint lint-format lint-dependencies fmt $(modules:%=lint-in/%)
