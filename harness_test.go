@@ -138,6 +138,23 @@ func (f *fixture) putRow(item rawItem) {
 	require.NoError(f.tb, err)
 }
 
+// row returns a row, or nil.
+func (f *fixture) row(key rowKey) rawItem {
+	f.tb.Helper()
+	output, err := f.client.GetItem(&dynamodb.GetItemInput{
+		TableName: aws.String(f.table), Key: key.attributes(), ConsistentRead: aws.Bool(true),
+	})
+	require.NoError(f.tb, err)
+	return output.Item
+}
+
+// deleteRow deletes a row past the stores.
+func (f *fixture) deleteRow(key rowKey) {
+	f.tb.Helper()
+	_, err := f.client.DeleteItem(&dynamodb.DeleteItemInput{TableName: aws.String(f.table), Key: key.attributes()})
+	require.NoError(f.tb, err)
+}
+
 // flag makes a small flag.
 func flag(key string, version int, prerequisites ...string) *ld.FeatureFlag {
 	f := &ld.FeatureFlag{Key: key, Version: version, On: true, Salt: "salt", Variations: []interface{}{true, false}}

@@ -93,13 +93,15 @@ func (r row) size() int {
 	return names + len(r.namespace) + len(r.key) + numberSize(r.version) + len(r.item)
 }
 
-// numberSize is the storage of an integer: a byte for each two digits, leading
-// and trailing zeros left out, and one or, for a negative number, two more.
+// numberSize is the storage of an integer: a byte for each two digits, counted
+// from the right, without those that are zeros at either end, and one or, for a
+// negative number, two more.
 func numberSize(n string) int {
 	digits := strings.TrimPrefix(n, "-")
 	sign := len(n) - len(digits)
-	significant := len(strings.TrimRight(digits, "0"))
-	return (significant+1)/2 + 1 + sign
+	digits = strings.TrimLeft(digits, "0")
+	zeros := len(digits) - len(strings.TrimRight(digits, "0"))
+	return (len(digits)+1)/2 - zeros/2 + 1 + sign
 }
 
 // decode returns the row's item, or a *malformedRowError.

@@ -50,6 +50,23 @@ func sendPart(r *sentRequest, n int, send func() (*http.Response, error)) (*http
 	return answer(r, http.StatusOK, string(body)), nil
 }
 
+// writeRequests returns what a request writes, if anything.
+func (r *sentRequest) writeRequests() []*dynamodb.WriteRequest {
+	switch r.action {
+	case "BatchWriteItem":
+		_, requests := r.batch()
+		return requests
+	case "PutItem":
+		var put dynamodb.PutRequest
+		if err := json.Unmarshal(r.body, &put); err != nil {
+			panic(err) // the AWS SDK made it
+		}
+		return []*dynamodb.WriteRequest{{PutRequest: &put}}
+	default:
+		return nil
+	}
+}
+
 // batchSize is 0 where the request is no batch.
 func batchSize(r *sentRequest) int {
 	if r.action != "BatchWriteItem" {
