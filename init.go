@@ -142,22 +142,23 @@ func (p *initPlan) write(ctx context.Context, writer *batchWriter) error {
 }
 
 // waves divides the rows so that each flag is in a later wave than the flags
-// among them that are its prerequisites. Other kinds make one wave.
+// among them that are its prerequisites, or theirs. Other kinds make one wave.
 func (p *collectionPlan) waves() [][]row {
-	depths := depths{items: p.items, rows: p.rows, known: make(map[string]int, len(p.rows))}
+	depths := depths{items: p.items, rows: p.rows, known: make(map[string]int, len(p.items))}
 	var waves [][]row
 	for key, r := range p.rows {
 		depth := depths.of(key)
-		for len(waves) <= depth {
+		for len(waves) < depth {
 			waves = append(waves, nil)
 		}
-		waves[depth] = append(waves[depth], r)
+		waves[depth-1] = append(waves[depth-1], r)
 	}
 	return waves
 }
 
-// depths tells how long the chain of prerequisites under a flag is, counting
-// only flags that are to be written: the others are in the table.
+// depths tells how many waves it takes until a flag is stored and all that is
+// below it in the chain of prerequisites. Flags that are not to be written take
+// none of their own: they are in the table.
 type depths struct {
 	items map[string]ld.VersionedData
 	rows  map[string]row
@@ -174,10 +175,11 @@ func (d depths) of(key string) int {
 	depth := 0
 	if flag, ok := d.items[key].(*ld.FeatureFlag); ok {
 		for _, prerequisite := range flag.Prerequisites {
-			if _, changed := d.rows[prerequisite.Key]; changed {
-				depth = max(depth, d.of(prerequisite.Key)+1)
-			}
+			depth = max(depth, d.of(prerequisite.Key))
 		}
+	}
+	if _, changed := d.rows[key]; changed {
+		depth++
 	}
 	d.known[key] = depth
 	return depth
