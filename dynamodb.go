@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/aws/aws-sdk-go/aws/session"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -57,7 +56,7 @@ func (o *options) newClient() (dynamodbiface.DynamoDBAPI, error) {
 	if o.client != nil {
 		return o.client, nil
 	}
-	awsSession, err := session.NewSessionWithOptions(o.session)
+	awsSession, err := o.newSession()
 	if err != nil {
 		return nil, fmt.Errorf("lddynamodb: make an AWS session for table %q: %w", o.table, err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/session"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
@@ -39,7 +40,7 @@ type options struct {
 	requestTimeout time.Duration
 	eventualReads  bool
 	client         dynamodbiface.DynamoDBAPI
-	session        session.Options
+	newSession     func() (*session.Session, error)
 	clientConfigs  []*aws.Config
 	logger         ld.Logger
 }
@@ -53,7 +54,12 @@ func newOptions(table string, given []FeatureStoreOption) (*options, error) {
 	if table == "" {
 		return nil, errors.New("lddynamodb: the table name is empty")
 	}
-	opts := &options{table: table, cacheTTL: DefaultCacheTTL, requestTimeout: DefaultRequestTimeout}
+	opts := &options{
+		table:          table,
+		cacheTTL:       DefaultCacheTTL,
+		requestTimeout: DefaultRequestTimeout,
+		newSession:     sessionMaker(session.Options{}),
+	}
 	for i, o := range given {
 		if o == nil {
 			return nil, fmt.Errorf("lddynamodb: option %d of %d is nil", i+1, len(given))
@@ -176,7 +182,8 @@ func Prefix(prefix string) FeatureStoreOption {
 //		lddynamodb.DynamoClient(client))
 func DynamoClient(client dynamodbiface.DynamoDBAPI) FeatureStoreOption {
 	return option(func(o *options) error {
-		if client == nil {
+		// The AWS SDK's own is a pointer, so that nil has a second form.
+		if client == nil || client == (*dynamodb.DynamoDB)(nil) {
 			return errors.New("the DynamoDB client is nil")
 		}
 		o.client = client
@@ -191,23 +198,23 @@ func DynamoClient(client dynamodbiface.DynamoDBAPI) FeatureStoreOption {
 //	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
 //		lddynamodb.SessionOptions(session.Options{Profile: "flags"}))
 func SessionOptions(sessionOptions session.Options) FeatureStoreOption {
+	newSession := sessionMaker(sessionOptions)
 	return option(func(o *options) error {
-		o.session = sessionOptions
+		o.newSession = newSession
 		return nil
 	})
 }
 
 // ClientConfig adds to the AWS configuration of the DynamoDB client that the
-// store makes, for instance an endpoint or a retry behaviour. It can be given
+// store makes, for instance an endpoint or a retry behavior. It can be given
 // more than once: each adds to those before it, and to the session's.
 //
 //	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
 //		lddynamodb.ClientConfig(aws.NewConfig().WithMaxRetries(3)))
 func ClientConfig(config *aws.Config) FeatureStoreOption {
+	config = config.Copy() // the caller may change it; of nil the copy is empty
 	return option(func(o *options) error {
-		if config != nil {
-			o.clientConfigs = append(o.clientConfigs, config.Copy())
-		}
+		o.clientConfigs = append(o.clientConfigs, config)
 		return nil
 	})
 }
