@@ -1,0 +1,106 @@
+package lddynamodb_test
+
+import (
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/session"
+	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb"
+)
+
+// Applications were written against these: they may not change. This compiles
+// only with the types that are given here.
+var (
+	_ func(string, ...lddynamodb.FeatureStoreOption) (ld.FeatureStoreFactory, error) = lddynamodb.NewDynamoDBFeatureStoreFactory
+	_ func(string, ...lddynamodb.FeatureStoreOption) (ld.FeatureStore, error)        = lddynamodb.NewDynamoDBFeatureStore
+
+	_ func(time.Duration) lddynamodb.FeatureStoreOption                = lddynamodb.CacheTTL
+	_ func(*aws.Config) lddynamodb.FeatureStoreOption                  = lddynamodb.ClientConfig
+	_ func(dynamodbiface.DynamoDBAPI) lddynamodb.FeatureStoreOption    = lddynamodb.DynamoClient
+	_ func(ld.Logger) lddynamodb.FeatureStoreOption                    = lddynamodb.Logger
+	_ func(string) lddynamodb.FeatureStoreOption                       = lddynamodb.Prefix
+	_ func(session.Options) lddynamodb.FeatureStoreOption              = lddynamodb.SessionOptions
+	_ func(bool) lddynamodb.FeatureStoreOption                         = lddynamodb.ConsistentReads
+	_ func(time.Duration) lddynamodb.FeatureStoreOption                = lddynamodb.RequestTimeout
+	_ func(lddynamodb.StaleValuesPolicy) lddynamodb.FeatureStoreOption = lddynamodb.StaleValues
+)
+
+const (
+	_ time.Duration                = lddynamodb.DefaultCacheTTL
+	_ time.Duration                = lddynamodb.DefaultRequestTimeout
+	_ lddynamodb.StaleValuesPolicy = lddynamodb.EvictStaleValues
+	_ lddynamodb.StaleValuesPolicy = lddynamodb.RefreshStaleValues
+	_ lddynamodb.StaleValuesPolicy = lddynamodb.RefreshStaleValuesAsync
+)
+
+func TestDefaultsHaveTheirDocumentedValues(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, 15*time.Second, lddynamodb.DefaultCacheTTL)
+	assert.Equal(t, 10*time.Second, lddynamodb.DefaultRequestTimeout)
+	assert.Zero(t, lddynamodb.EvictStaleValues)
+}
+
+// What is exported by accident has to be supported for ever.
+func TestNothingElseIsExported(t *testing.T) {
+	t.Parallel()
+	assert.ElementsMatch(t, []string{
+		"NewDynamoDBFeatureStoreFactory", "NewDynamoDBFeatureStore", "FeatureStoreOption",
+		"CacheTTL", "ClientConfig", "DynamoClient", "Logger", "Prefix", "SessionOptions", "DefaultCacheTTL",
+		"ConsistentReads", "RequestTimeout", "DefaultRequestTimeout",
+		"StaleValues", "StaleValuesPolicy", "EvictStaleValues", "RefreshStaleValues", "RefreshStaleValuesAsync",
+	}, exportedNames(t))
+}
+
+// exportedNames returns what the package's documentation lists, methods
+// included.
+func exportedNames(t *testing.T) (names []string) {
+	t.Helper()
+	paths, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	fileSet := token.NewFileSet()
+	var files []*ast.File
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(fileSet, path, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		files = append(files, file)
+	}
+	documented, err := doc.NewFromFiles(fileSet, files, "lddynamodb")
+	require.NoError(t, err)
+
+	addValues := func(values []*doc.Value) {
+		for _, v := range values {
+			names = append(names, v.Names...)
+		}
+	}
+	addFuncs := func(funcs []*doc.Func) {
+		for _, f := range funcs {
+			names = append(names, f.Name)
+		}
+	}
+	addValues(documented.Consts)
+	addValues(documented.Vars)
+	addFuncs(documented.Funcs)
+	for _, typ := range documented.Types {
+		names = append(names, typ.Name)
+		addValues(typ.Consts)
+		addValues(typ.Vars)
+		addFuncs(typ.Funcs)
+		addFuncs(typ.Methods)
+	}
+	return names
+}
