@@ -7,4 +7,6 @@
 //   - localtable: tables in DynamoDB Local
 //   - evaluation: the values, variations and reasons of many flags
 //   - demo: what "make demo" shows
+//
+// Tests with the SDK for Node.js are in the folder node.
 package e2e

@@ -1,0 +1,121 @@
+package node_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
+)
+
+func TestNodeEvaluatesWhatOurStoreWrote(t *testing.T) {
+	t.Parallel()
+	table := newTable(t)
+	require.NoError(t, newStore(t, table).Init(v4Data(t, payload.JSON())))
+	flags, err := evaluation.FlagKeys(payload.JSON())
+	require.NoError(t, err)
+
+	inGo := startGo(t, table, options{}).evaluate(t, flags, payload.Users())
+	inNode := startNode(t, table, options{}).evaluate(t, flags, payload.Users())
+
+	require.Len(t, inGo, 14*20)
+	assert.Equal(t, inGo, inNode)
+	requireVariety(t, inGo)
+}
+
+// requireVariety makes sure that the results are worth a comparison.
+func requireVariety(t *testing.T, results []result) {
+	kinds := make(map[any]bool)
+	for _, r := range results {
+		kinds[r.Reason["kind"]] = true
+	}
+	for _, kind := range []string{"OFF", "TARGET_MATCH", "RULE_MATCH", "FALLTHROUGH", "PREREQUISITE_FAILED", "ERROR"} {
+		require.True(t, kinds[kind], kind)
+	}
+}
+
+func TestOurStoreReadsWhatNodeWrote(t *testing.T) {
+	t.Parallel()
+	table, server := newTable(t), newServer(t, payload.JSON())
+	startNode(t, table, options{server: server})
+	store := newStore(t, table, lddynamodb.CacheTTL(0))
+
+	require.True(t, store.Initialized())
+	requireItems(t, server.Payload(), store)
+
+	const odd = `a$b/c: "d"\ <&> ü` + "\u2028\t🎉"
+	require.NoError(t, server.Patch("/flags/"+odd, flag(odd, 1, odd)))
+	require.NoError(t, server.Delete("/segments/kunden: Zürich/Süd", 2))
+	require.NoError(t, server.Delete("/flags/prix/été: -50 % 🎉", 7))
+	awaitVersion(t, table, "prix/été: -50 % 🎉", 7) // changes come in order
+	requireItems(t, server.Payload(), store)
+	requireNoItem(t, store, ld.Features, "prix/été: -50 % 🎉")
+	requireNoItem(t, store, ld.Segments, "kunden: Zürich/Süd")
+}
+
+// requireItems requires a store to have just the items of a payload.
+func requireItems(t *testing.T, payload []byte, store ld.FeatureStore) {
+	t.Helper()
+	for kind, items := range v4Data(t, payload) {
+		for key, item := range items {
+			if item.IsDeleted() {
+				requireNoItem(t, store, kind, key)
+				delete(items, key)
+				continue
+			}
+			found, err := store.Get(kind, key)
+			require.NoError(t, err)
+			require.Equal(t, item, found)
+		}
+		all, err := store.All(kind)
+		require.NoError(t, err)
+		require.Equal(t, items, all)
+	}
+}
+
+func requireNoItem(t *testing.T, store ld.FeatureStore, kind ld.VersionedDataKind, key string) {
+	t.Helper()
+	found, err := store.Get(kind, key)
+	require.NoError(t, err)
+	require.Nil(t, found)
+}
+
+func TestPrefixesKeepProgramsApart(t *testing.T) {
+	t.Parallel()
+	table := newTable(t)
+	goServer := newServer(t, payloadOf(flag("only-go", 1, "Go's"), flag("both", 1, "Go's")))
+	nodeServer := newServer(t, payloadOf(flag("only-node", 1, "Node's"), flag("both", 1, "Node's")))
+
+	// Each writes its data set after the other one, and then Node an update.
+	startGo(t, table, options{prefix: "go", server: goServer})
+	startNode(t, table, options{prefix: "node", server: nodeServer})
+	startGo(t, table, options{prefix: "go", server: goServer})
+	require.NoError(t, nodeServer.Delete("/flags/both", 2))
+	require.Eventually(t, func() bool {
+		row, err := table.Row("node:features", "both")
+		return err == nil && row != nil && row.Version == 2
+	}, patience, pause)
+
+	for _, start := range starters {
+		assert.Equal(t, map[string]any{"only-go": "Go's", "only-node": nil, "both": "Go's"},
+			valuesOf(t, start(t, table, options{prefix: "go"}), "only-go", "only-node", "both"))
+		assert.Equal(t, map[string]any{"only-go": nil, "only-node": "Node's", "both": nil},
+			valuesOf(t, start(t, table, options{prefix: "node"}), "only-go", "only-node", "both"))
+		assert.Equal(t, map[string]any{"only-go": nil, "only-node": nil, "both": nil},
+			valuesOf(t, start(t, table, options{}), "only-go", "only-node", "both"))
+	}
+	assert.True(t, newStore(t, table, lddynamodb.Prefix("node")).Initialized())
+	assert.False(t, newStore(t, table).Initialized())
+}
+
+func valuesOf(t *testing.T, p program, flags ...string) map[string]any {
+	values := make(map[string]any)
+	for _, key := range flags {
+		values[key] = evaluateOne(t, p, key).Value
+	}
+	return values
+}
