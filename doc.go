@@ -26,20 +26,37 @@
 //	config.FeatureStoreFactory = factory
 //	client, err := ld.MakeCustomClient(sdkKey, config, 5*time.Second)
 //
+// An error that comes with a client says that LaunchDarkly has not answered yet.
+// Until it does, the client evaluates what the table has.
+//
 // The AWS region and credentials come from the environment and from AWS
-// configuration files; SessionOptions, ClientConfig and DynamoClient change that.
+// configuration files; [SessionOptions], [ClientConfig] and [DynamoClient] change
+// that.
 //
 // With config.UseLdd set as well, the client never connects to LaunchDarkly: this
 // is daemon mode, in which a process only reads the table. GetItem and Query are
 // then all the permissions that it needs. Some other process has to keep the
 // table up to date.
 //
-// Several LaunchDarkly environments can share a table if each has a Prefix of
+// Several LaunchDarkly environments can share a table if each has a [Prefix] of
 // its own.
+//
+// # Options
+//
+// Without any, the store behaves as follows.
+//
+//   - [CacheTTL]: what was read or updated is served from memory for 15 seconds.
+//   - [StaleValues]: what is older is forgotten.
+//   - [RequestTimeout]: a DynamoDB call takes 10 seconds at most.
+//   - [ConsistentReads]: reads are strongly consistent.
+//   - [Prefix]: there is none.
+//   - [SessionOptions], [ClientConfig], [DynamoClient]: the store makes an AWS
+//     session and a DynamoDB client of its own.
+//   - [Logger]: log lines go where the SDK's go.
 //
 // # Caching
 //
-// Evaluations are answered from memory for a TTL of 15 seconds, which CacheTTL
+// Evaluations are answered from memory for a TTL of 15 seconds, which [CacheTTL]
 // changes. Concurrent misses of the same flag make one request. Updates and Inits
 // of this process are in the cache at once, and no read that was under way
 // undoes them. That a flag does not exist is cached too.
@@ -48,7 +65,7 @@
 // the process runs; then the updates that the table can't take are served from
 // memory as well, and written when the table is back.
 //
-// StaleValues says what to do with a value whose TTL has run out: forget it,
+// [StaleValues] says what to do with a value whose TTL has run out: forget it,
 // which is the default, or go on serving it while the table can't be reached, or
 // serve it at once in any case and read the new one in the background.
 //
@@ -67,13 +84,14 @@
 // A request that fails begins an outage, which is logged once, as a warning that
 // says what to do about it. The SDK then asks twice a second whether the table
 // is back, and when it is, sends the full data set again. Each request, with the
-// AWS SDK's retries, is bounded by RequestTimeout.
+// AWS SDK's retries, is bounded by [RequestTimeout].
 //
 // An item over DynamoDB's limit of 400 KB can't be stored, and no retry would
 // help, so this is no outage: the item is left out and logged as an error, the
 // row that the table has of it stays, and the process that received the item
 // serves it from memory until the table has a newer version. An item whose key is
-// empty or longer than 1,024 bytes is left out too; asking for it finds nothing.
+// empty, longer than 1,024 bytes or no UTF-8 is left out too; asking for it finds
+// nothing.
 //
 // A malformed row takes no other row away. All leaves it out, Get returns an
 // error that names it, the log has it once, and the next Init replaces it.
@@ -88,7 +106,7 @@
 // that only the newer data has may be missing. The next update of such a flag, or
 // the next Init of any connected process, mends it.
 //
-// Reads are strongly consistent unless ConsistentReads is turned off. Across
+// Reads are strongly consistent unless [ConsistentReads] is turned off. Across
 // regions, in a DynamoDB global table, they are not: there the last writer wins,
 // so let processes of one region only do the writing.
 //
