@@ -24,6 +24,16 @@ func (c *core) init(collections []utils.StoreCollection) error {
 	if err != nil {
 		return fmt.Errorf("init: %w", err)
 	}
+	if err := c.carryOut(plan); err != nil {
+		return err
+	}
+	for _, collection := range plan.collections {
+		c.unstorable.retain(collection)
+	}
+	return nil
+}
+
+func (c *core) carryOut(plan *initPlan) error {
 	if plan.isEmpty() {
 		return nil
 	}
@@ -52,8 +62,9 @@ type collectionPlan struct {
 	kind      ld.VersionedDataKind
 	namespace string
 	items     map[string]ld.VersionedData
-	rows      map[string]row // to be written
-	obsolete  []row          // to be deleted, so without items
+	leftOut   map[string]bool // of the items, those that can't be stored
+	rows      map[string]row  // to be written
+	obsolete  []row           // to be deleted, so without items
 }
 
 // planInit compares the data with the table, all kinds at the same time.
@@ -74,7 +85,6 @@ func (c *core) planInit(collections []utils.StoreCollection) (*initPlan, error) 
 }
 
 func (c *core) planCollection(ctx context.Context, collection utils.StoreCollection) (collectionPlan, error) {
-	c.unstorable.retain(c.namespace(collection.Kind), collection.Items)
 	plan := c.encodeCollection(collection)
 	err := c.table.query(ctx, plan.namespace, true, func(rows []row) {
 		for _, stored := range rows {
@@ -91,6 +101,7 @@ func (c *core) encodeCollection(collection utils.StoreCollection) collectionPlan
 		kind:      collection.Kind,
 		namespace: c.namespace(collection.Kind),
 		items:     make(map[string]ld.VersionedData, len(collection.Items)),
+		leftOut:   make(map[string]bool),
 		rows:      make(map[string]row, len(collection.Items)),
 	}
 	for _, item := range collection.Items {
@@ -98,6 +109,7 @@ func (c *core) encodeCollection(collection utils.StoreCollection) collectionPlan
 		plan.items[r.key] = item
 		if err != nil {
 			c.keep(r.rowKey, item, err)
+			plan.leftOut[r.key] = true
 			continue
 		}
 		plan.rows[r.key] = r

@@ -58,18 +58,18 @@ func (u *unstorableItems) of(namespace string) map[string]ld.VersionedData {
 	return items
 }
 
-// retain forgets the items of a namespace that an Init's data doesn't have at
-// the same version.
-func (u *unstorableItems) retain(namespace string, data []ld.VersionedData) {
-	versions := make(map[string]int, len(data))
-	for _, item := range data {
-		versions[item.GetKey()] = item.GetVersion()
-	}
+// retain makes what is kept of a namespace the same as what an Init left out.
+// Of that it has the newer versions already.
+func (u *unstorableItems) retain(plan collectionPlan) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for key, item := range u.items {
-		version, ok := versions[key.key]
-		if key.namespace == namespace && (!ok || version != item.GetVersion()) {
+	for key := range u.items {
+		if key.namespace != plan.namespace {
+			continue
+		}
+		if plan.leftOut[key.key] {
+			u.items[key] = plan.items[key.key]
+		} else {
 			delete(u.items, key)
 		}
 	}
