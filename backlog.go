@@ -19,6 +19,13 @@ type backlog struct {
 	inited bool // an Init is among it
 }
 
+// get returns the item that waits under a key, or nil.
+func (b *backlog) get(kind ld.VersionedDataKind, key string) ld.VersionedData {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.items[kind][key]
+}
+
 // add notes an item that was not stored.
 func (b *backlog) add(kind ld.VersionedDataKind, item ld.VersionedData) {
 	b.mu.Lock()
@@ -82,11 +89,20 @@ func (b *backlog) collections() (collections []utils.StoreCollection, inited boo
 
 // initRank puts segments before the flags that use them, and the rest last.
 func initRank(kind ld.VersionedDataKind) int {
-	return slices.Index([]string{ld.Segments.GetNamespace(), ld.Features.GetNamespace()}, kind.GetNamespace())
+	switch kind.GetNamespace() {
+	case ld.Segments.GetNamespace():
+		return 0
+	case ld.Features.GetNamespace():
+		return 1
+	default:
+		return 2
+	}
 }
 
 // saveBacklog writes what waits, and takes over what the table has newer.
 func (c *cache) saveBacklog() error {
+	c.saving.Lock()
+	defer c.saving.Unlock()
 	collections, inited := c.unsaved.collections()
 	for _, collection := range collections {
 		current, err := c.core.saveNewer(collection)
@@ -97,6 +113,7 @@ func (c *cache) saveBacklog() error {
 		if err != nil {
 			return err
 		}
+		c.unsaved.remove(collection.Kind, collection.Items...) // also what can't be stored
 	}
 	if !inited {
 		return nil

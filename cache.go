@@ -6,14 +6,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	gocache "github.com/patrickmn/go-cache"
 	"golang.org/x/sync/singleflight"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 )
-
-// minSweepInterval keeps a very short TTL from making the sweeper busy.
-const minSweepInterval = 100 * time.Millisecond
 
 var _ interface {
 	utils.NonAtomicFeatureStoreCore
@@ -25,28 +21,30 @@ var _ interface {
 // lets slow reads overwrite newer updates and drops all items at each of them.
 type cache struct {
 	*core
-	ttl         time.Duration // gocache.NoExpiration is for ever
+	ttl         time.Duration // negative is for ever
 	staleValues StaleValuesPolicy
+	clock       *clock
 
 	kinds   atomic.Pointer[[]*kindCache] // few and seldom added to, so a slice
 	addKind sync.Mutex
 
 	inited    atomic.Bool
 	initReads singleflight.Group
-	askAgain  atomic.Int64 // until then, in Unix nanoseconds, inited is false without a request
+	askAgain  atomic.Int64 // the instant until which inited is false without a request
 
+	saving     sync.RWMutex // held while what is unsaved is written, and shared by Inits
 	unsaved    backlog
 	refreshes  sync.Map // of refreshKey: what is being re-read in the background
 	background background
 }
 
 func newCache(core *core, ttl time.Duration, staleValues StaleValuesPolicy) *cache {
-	c := &cache{core: core, ttl: ttl, staleValues: staleValues}
+	c := &cache{core: core, ttl: ttl, staleValues: staleValues, clock: newClock(ttl)}
 	c.kinds.Store(new([]*kindCache))
-	if ttl < 0 {
-		c.ttl = gocache.NoExpiration
+	if c.isForever() {
+		c.staleValues = EvictStaleValues // nothing gets stale
 	} else {
-		c.background.start(c.sweep)
+		c.background.start(c.keepTime)
 	}
 	return c
 }
@@ -92,7 +90,7 @@ func (c *cache) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.Version
 		return items, nil
 	}
 	load := func() (map[string]ld.VersionedData, error) {
-		return k.readAll(func() (map[string]ld.VersionedData, error) { return c.core.GetAllInternal(kind) })
+		return k.readAll(func() (map[string]ld.VersionedData, error) { return c.core.getAll(kind) })
 	}
 	known, ok := k.lastKnownAll()
 	if !ok || c.staleValues == EvictStaleValues {
@@ -143,25 +141,42 @@ func (c *cache) servesStale(key refreshKey, load func()) bool {
 // UpsertInternal updates the table and, with what it has afterwards, the cache.
 func (c *cache) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
 	k := c.kind(kind.GetNamespace())
-	stored, err := k.update(item.GetKey(), func() (ld.VersionedData, error) { return c.core.UpsertInternal(kind, item) })
 	if c.isForever() {
-		if err == nil {
-			c.unsaved.remove(kind, stored)
-		} else if k.storeIfNewer(item.GetKey(), item) {
-			c.unsaved.add(kind, item)
-		}
+		return c.upsertForever(k, kind, item)
+	}
+	return k.update(item.GetKey(), func() (ld.VersionedData, error) { return c.core.UpsertInternal(kind, item) })
+}
+
+// upsertForever also serves what the table refused, and writes it later.
+func (c *cache) upsertForever(k *kindCache, kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
+	if waiting := c.unsaved.get(kind, item.GetKey()); newer(item, waiting) != item {
+		return waiting, nil
+	}
+	stored, err := k.update(item.GetKey(), func() (ld.VersionedData, error) { return c.core.UpsertInternal(kind, item) })
+	if err == nil {
+		c.unsaved.remove(kind, stored)
+	} else if k.storeIfNewer(item.GetKey(), item) {
+		c.unsaved.add(kind, item)
 	}
 	return stored, err
 }
 
 // InitCollectionsInternal replaces the data in the table and in the cache.
 func (c *cache) InitCollectionsInternal(collections []utils.StoreCollection) error {
+	c.saving.RLock()
+	defer c.saving.RUnlock()
+	since := make([]int, len(collections))
+	for i, collection := range collections {
+		k := c.kind(collection.Kind.GetNamespace())
+		since[i] = k.begin()
+		defer k.end()
+	}
 	err := c.core.InitCollectionsInternal(collections)
 	if err != nil && !c.isForever() {
 		return err
 	}
-	for _, collection := range collections {
-		c.kind(collection.Kind.GetNamespace()).init(storableItems(collection))
+	for i, collection := range collections {
+		c.kind(collection.Kind.GetNamespace()).init(since[i], storableItems(collection), err == nil)
 	}
 	if c.isForever() {
 		c.unsaved.init(collections, err == nil)
@@ -187,12 +202,11 @@ func (c *cache) InitializedInternal() bool {
 	if c.inited.Load() {
 		return true
 	}
-	if time.Now().UnixNano() < c.askAgain.Load() {
-		return false
-	}
 	inited, _, _ := c.initReads.Do("", func() (interface{}, error) {
-		inited := c.core.InitializedInternal()
-		if inited {
+		if c.inited.Load() || !c.clock.isPast(instant(c.askAgain.Load())) {
+			return c.inited.Load(), nil
+		}
+		if c.core.InitializedInternal() {
 			c.inited.Store(true)
 			return true, nil
 		}
@@ -200,7 +214,7 @@ func (c *cache) InitializedInternal() bool {
 		if c.isForever() {
 			ttl = DefaultCacheTTL // a process must notice at some time
 		}
-		c.askAgain.Store(time.Now().Add(ttl).UnixNano())
+		c.askAgain.Store(int64(c.clock.in(ttl)))
 		return c.inited.Load(), nil // an Init may have come by
 	})
 	return inited.(bool)
@@ -217,7 +231,7 @@ func (c *cache) IsStoreAvailable() bool {
 	return true
 }
 
-func (c *cache) isForever() bool { return c.ttl == gocache.NoExpiration }
+func (c *cache) isForever() bool { return c.ttl < 0 }
 
 // kind returns the cache of the kind with this namespace.
 func (c *cache) kind(namespace string) *kindCache {
@@ -234,24 +248,29 @@ func (c *cache) kind(namespace string) *kindCache {
 			return k
 		}
 	}
-	k := newKindCache(namespace, c.ttl, c.staleValues != EvictStaleValues)
+	k := newKindCache(namespace, c.clock, c.ttl, c.staleValues != EvictStaleValues)
 	kinds = append(slices.Clone(kinds), k)
 	c.kinds.Store(&kinds)
 	return k
 }
 
-// sweep frees what has expired, until the store is closed.
-func (c *cache) sweep() {
-	ticker := time.NewTicker(max(c.ttl, minSweepInterval))
+// keepTime has the clock tick and frees what has expired, until the store is
+// closed.
+func (c *cache) keepTime() {
+	defer c.clock.stop()
+	ticker := time.NewTicker(c.clock.every)
 	defer ticker.Stop()
-	for {
+	for ticks := 1; ; ticks++ {
 		select {
 		case <-ticker.C:
+			c.clock.tick()
+		case <-c.ctx.Done():
+			return
+		}
+		if ticks%ticksPerTTL == 0 {
 			for _, k := range *c.kinds.Load() {
 				k.sweep()
 			}
-		case <-c.ctx.Done():
-			return
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -89,25 +90,26 @@ func (c *core) read(kind ld.VersionedDataKind, key rowKey, consistent bool) (ld.
 	return item, nil
 }
 
-// GetAllInternal reads all items of a kind but the deleted ones. Malformed rows
-// are left out and logged.
+// GetAllInternal reads all items of a kind but the deleted ones.
 func (c *core) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.VersionedData, error) {
+	items, err := c.getAll(kind)
+	maps.DeleteFunc(items, func(_ string, item ld.VersionedData) bool { return item.IsDeleted() })
+	return items, err
+}
+
+// getAll reads all items of a kind. Malformed rows are left out and logged.
+func (c *core) getAll(kind ld.VersionedDataKind) (map[string]ld.VersionedData, error) {
 	if report, ok := kind.(outageReport); ok {
 		return nil, report.cause
 	}
 	items, err := c.readAll(kind)
 	if err != nil {
-		return nil, c.observeRead(err)
+		return nil, c.observe(err)
 	}
 	namespace := c.namespace(kind)
 	for key := range c.unstorable.of(namespace) {
 		if item := c.unstorable.newest(rowKey{namespace, key}, items[key]); item != nil {
 			items[key] = item
-		}
-	}
-	for key, item := range items {
-		if item.IsDeleted() {
-			delete(items, key)
 		}
 	}
 	return items, nil

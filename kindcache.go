@@ -1,136 +1,98 @@
 package lddynamodb
 
 import (
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	gocache "github.com/patrickmn/go-cache"
 	"golang.org/x/sync/singleflight"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// maxAbsent bounds what a process can make the cache hold by asking for keys
-// that don't exist. Beyond it they are forgotten, and asked for again.
-const maxAbsent = 10_000
-
-// A kindCache holds the items of one kind. Reads of the table and updates run
-// without a lock; what they end with is stored under one, by a rule: a read
-// stores nothing that an update overtook.
+// A kindCache holds the items of one kind. Reads of the table and writes to it
+// run without a lock; what they end with is stored under one, by two rules. Of
+// what came in since a read or a write began, the newest version stays. And what
+// an Init overtook says nothing any more: the read is made again.
 type kindCache struct {
 	namespace string
-	ttl       time.Duration // gocache.NoExpiration is for ever
+	clock     *clock
+	ttl       time.Duration // negative is for ever
 	keepStale bool
 
-	items  atomic.Pointer[gocache.Cache] // by key; deleted ones included, absent ones not
-	absent *gocache.Cache                // the keys that the table has no row of
-	all    atomic.Pointer[completeSet]   // nil where not known
+	contents atomic.Pointer[contents]
+	flights  atomic.Pointer[flights] // new after each Init
 
-	itemReads atomic.Pointer[singleflight.Group]
-	allReads  atomic.Pointer[singleflight.Group]
-
-	mu      sync.Mutex
-	stale   map[string]ld.VersionedData // last known items beside those in all
+	mu      sync.Mutex // held while something is stored
 	journal journal
+	absent  int // how many absent items are cached, at most
 }
 
-// A completeSet is all items of a kind but the deleted ones. The map never
-// changes: callers hold it.
-type completeSet struct {
-	items   map[string]ld.VersionedData
-	expires time.Time // zero is never
-}
+// Flights are reads that any number of callers share.
+type flights struct{ items, all singleflight.Group }
 
-func (s *completeSet) isFresh() bool { return s.expires.IsZero() || time.Now().Before(s.expires) }
-
-func newKindCache(namespace string, ttl time.Duration, keepStale bool) *kindCache {
-	k := &kindCache{
-		namespace: namespace,
-		ttl:       ttl,
-		keepStale: keepStale,
-		absent:    gocache.New(ttl, 0),
-		stale:     make(map[string]ld.VersionedData),
-	}
-	k.items.Store(gocache.New(ttl, 0))
-	k.itemReads.Store(new(singleflight.Group))
-	k.allReads.Store(new(singleflight.Group))
+func newKindCache(namespace string, clock *clock, ttl time.Duration, keepStale bool) *kindCache {
+	k := &kindCache{namespace: namespace, clock: clock, ttl: ttl, keepStale: keepStale}
+	k.flights.Store(new(flights))
+	k.forgetEverything()
 	return k
-}
-
-// get returns an item whose TTL has not run out; nil is one known to be absent.
-func (k *kindCache) get(key string) (item ld.VersionedData, hit bool) {
-	if cached, ok := k.items.Load().Get(key); ok {
-		return cached.(ld.VersionedData), true
-	}
-	_, hit = k.absent.Get(key)
-	return nil, hit
-}
-
-// getAll returns the complete set, if its TTL has not run out.
-func (k *kindCache) getAll() (items map[string]ld.VersionedData, hit bool) {
-	if all := k.all.Load(); all != nil && all.isFresh() {
-		return all.items, true
-	}
-	return nil, false
-}
-
-// lastKnown returns an item whatever its age. Where the complete set is known,
-// an item that isn't in it is known to be absent.
-func (k *kindCache) lastKnown(key string) (item ld.VersionedData, known bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if item, known = k.stale[key]; known {
-		return item, true
-	}
-	if all := k.all.Load(); all != nil {
-		return all.items[key], true
-	}
-	return nil, false
-}
-
-// lastKnownAll returns the complete set whatever its age.
-func (k *kindCache) lastKnownAll() (items map[string]ld.VersionedData, known bool) {
-	if all := k.all.Load(); all != nil {
-		return all.items, true
-	}
-	return nil, false
 }
 
 // read lets any number of callers share one read of an item.
 func (k *kindCache) read(key string, load func() (ld.VersionedData, error)) (ld.VersionedData, error) {
-	item, err, _ := k.itemReads.Load().Do(key, func() (interface{}, error) {
-		if item, hit := k.get(key); hit {
-			return item, nil // another read has just ended
+	result, err, _ := k.flights.Load().items.Do(key, func() (interface{}, error) {
+		for {
+			if item, overtaken, err := k.tryRead(key, load); !overtaken {
+				return item, err
+			}
 		}
-		since := k.begin()
-		defer k.end()
-		item, err := load()
-		if err == nil {
-			k.storeRead(since, key, item)
-		}
-		return item, err
 	})
-	found, _ := item.(ld.VersionedData)
-	return found, err
+	item, _ := result.(ld.VersionedData)
+	return item, err
 }
 
-// readAll lets any number of callers share one read of the complete set.
+func (k *kindCache) tryRead(key string, load func() (ld.VersionedData, error)) (
+	item ld.VersionedData, overtaken bool, err error,
+) {
+	since := k.begin()
+	defer k.end()
+	if item, hit := k.get(key); hit {
+		return item, false, nil // stored since the caller looked
+	}
+	if item, err = load(); err != nil {
+		return nil, false, err
+	}
+	item, overtaken = k.storeRead(since, key, item)
+	return item, overtaken, nil
+}
+
+// readAll lets any number of callers share one read of all items, deleted ones
+// included. It returns the complete set of them.
 func (k *kindCache) readAll(load func() (map[string]ld.VersionedData, error)) (map[string]ld.VersionedData, error) {
-	items, err, _ := k.allReads.Load().Do("", func() (interface{}, error) {
-		if items, hit := k.getAll(); hit {
-			return items, nil
+	result, err, _ := k.flights.Load().all.Do("", func() (interface{}, error) {
+		for {
+			if all, overtaken, err := k.tryReadAll(load); !overtaken {
+				return all, err
+			}
 		}
-		since := k.begin()
-		defer k.end()
-		items, err := load()
-		if err != nil {
-			return nil, err
-		}
-		return k.storeReadAll(since, items), nil
 	})
-	found, _ := items.(map[string]ld.VersionedData)
-	return found, err
+	all, _ := result.(map[string]ld.VersionedData)
+	return all, err
+}
+
+func (k *kindCache) tryReadAll(load func() (map[string]ld.VersionedData, error)) (
+	all map[string]ld.VersionedData, overtaken bool, err error,
+) {
+	since := k.begin()
+	defer k.end()
+	if all, hit := k.getAll(); hit {
+		return all, false, nil
+	}
+	items, err := load()
+	if err != nil {
+		return nil, false, err
+	}
+	all, overtaken = k.storeReadAll(since, items)
+	return all, overtaken, nil
 }
 
 // update runs an update of an item, and stores the item that it returns: the one
@@ -145,6 +107,7 @@ func (k *kindCache) update(key string, write func() (ld.VersionedData, error)) (
 	return item, err
 }
 
+// begin waits for what is just being stored, so that it need not be read again.
 func (k *kindCache) begin() (since int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -157,167 +120,91 @@ func (k *kindCache) end() {
 	k.journal.end()
 }
 
-func (k *kindCache) storeRead(since int, key string, item ld.VersionedData) {
+// storeRead stores an item that was read, or nil where there is none, unless
+// what came in meanwhile is as new. It returns the newer of both.
+func (k *kindCache) storeRead(since int, key string, item ld.VersionedData) (newest ld.VersionedData, overtaken bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.journal.replacedSince(since) || k.journal.updatedSince(since, key) != nil {
-		return
+	if k.journal.overtookSince(since) {
+		return nil, true
 	}
-	if item != nil {
-		k.store(key, item)
-		return
+	if later := k.journal.itemSince(since, key); later != nil && newer(later, item) == later {
+		return later, false
 	}
-	if k.absent.ItemCount() >= maxAbsent {
-		k.absent.Flush()
-	}
-	k.absent.SetDefault(key, nil)
-	delete(k.stale, key)
+	k.store(key, item)
+	return item, false
 }
 
-// storeReadAll stores a complete set that was read, and returns what updates
-// have made of it since the read began.
-func (k *kindCache) storeReadAll(since int, items map[string]ld.VersionedData) map[string]ld.VersionedData {
+// storeReadAll stores all items, as they were read. It returns the complete set
+// of them and of what came in meanwhile.
+func (k *kindCache) storeReadAll(since int, items map[string]ld.VersionedData) (
+	all map[string]ld.VersionedData, overtaken bool,
+) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.journal.replacedSince(since) {
-		return items
+	if k.journal.overtookSince(since) {
+		return nil, true
 	}
-	for key, item := range k.newerThanRead(since) {
-		if read := items[key]; read == nil || read.GetVersion() <= item.GetVersion() {
-			items[key] = item
+	for key := range k.journal.items {
+		if later := k.journal.itemSince(since, key); later != nil {
+			items[key] = newer(items[key], later)
 		}
 	}
-	return k.replace(items)
+	if k.ttl < 0 { // the table may not have all that was cached since the process began
+		for key, cached := range k.contents.Load().items.Items() {
+			if item := cached.Object.(*entry).item; item != nil {
+				items[key] = newer(items[key], item)
+			}
+		}
+	}
+	k.journal.noteSet(items)
+	return k.replace(k.absentees(), items), false
 }
 
-// newerThanRead returns what a read of the complete set may have missed: the
-// updates since it began or, where items are cached for ever, all of them, some
-// of which the table may not have yet.
-func (k *kindCache) newerThanRead(since int) map[string]ld.VersionedData {
-	newer := make(map[string]ld.VersionedData)
-	if k.ttl == gocache.NoExpiration {
-		for key, cached := range k.items.Load().Items() {
-			newer[key] = cached.Object.(ld.VersionedData)
-		}
-	}
-	for key := range k.journal.updates {
-		if item := k.journal.updatedSince(since, key); item != nil {
-			newer[key] = item
-		}
-	}
-	return newer
-}
-
-// storeUpdate stores what an update ended with, unless a later one was faster.
+// storeUpdate stores what an update ended with, unless what came in meanwhile is
+// newer.
 func (k *kindCache) storeUpdate(since int, key string, item ld.VersionedData) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.journal.replacedSince(since) {
-		// Which of the two the table took last is unknown.
-		k.journal.update(key, item)
-		k.forget(key)
+	k.journal.noteUpdate()
+	if k.journal.initedSince(since) {
+		k.forgetEverything()
 		return
 	}
-	if later := k.journal.updatedSince(since, key); later != nil && later.GetVersion() > item.GetVersion() {
-		return
+	if later := k.journal.itemSince(since, key); newer(item, later) == item {
+		k.store(key, item)
 	}
-	k.storeNow(key, item)
 }
 
-// storeIfNewer stores an item that the table did not take.
+// storeIfNewer stores an item that the table did not take from this process. It
+// returns false where the cached one is as new.
 func (k *kindCache) storeIfNewer(key string, item ld.VersionedData) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if cached, hit := k.get(key); hit && cached != nil && cached.GetVersion() >= item.GetVersion() {
+	k.journal.noteUpdate()
+	if cached, _ := k.get(key); newer(cached, item) != item {
 		return false
 	}
-	k.storeNow(key, item)
+	k.store(key, item)
 	return true
 }
 
-// storeNow stores an item in a way that reads under way don't undo.
-func (k *kindCache) storeNow(key string, item ld.VersionedData) {
-	k.journal.update(key, item)
-	k.itemReads.Load().Forget(key) // later callers must not get an older item
-	k.store(key, item)
-}
-
-func (k *kindCache) store(key string, item ld.VersionedData) {
-	k.items.Load().SetDefault(key, item)
-	if k.keepStale {
-		k.stale[key] = item
-	}
-	k.storeInAll(key, item)
-}
-
-// storeInAll replaces the complete set by a changed copy, with the same expiry.
-func (k *kindCache) storeInAll(key string, item ld.VersionedData) {
-	all := k.all.Load()
-	if all == nil {
-		return
-	}
-	current := all.items[key]
-	if item.IsDeleted() && current == nil ||
-		!item.IsDeleted() && current != nil && current.GetVersion() == item.GetVersion() {
-		return
-	}
-	items := maps.Clone(all.items)
-	if item.IsDeleted() {
-		delete(items, key)
-	} else {
-		items[key] = item
-	}
-	k.all.Store(&completeSet{items, all.expires})
-}
-
-// forget makes the next reads of an item and of the complete set ask the table.
-func (k *kindCache) forget(key string) {
-	k.items.Load().Delete(key)
-	k.itemReads.Load().Forget(key)
-	k.allReads.Store(new(singleflight.Group))
-	if all := k.all.Load(); all != nil {
-		k.all.Store(&completeSet{all.items, time.Now()})
-	}
-}
-
-// init stores a whole data set. It overtakes every read and update under way.
-func (k *kindCache) init(items map[string]ld.VersionedData) {
+// init stores the whole data set of an Init, which the table took or refused.
+func (k *kindCache) init(since int, items map[string]ld.VersionedData, taken bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.journal.replace()
-	k.itemReads.Store(new(singleflight.Group))
-	k.allReads.Store(new(singleflight.Group))
-	k.absent.Flush()
-	k.replace(items)
-}
-
-// replace stores a whole data set, and returns the complete set of it.
-func (k *kindCache) replace(items map[string]ld.VersionedData) map[string]ld.VersionedData {
-	var expires time.Time
-	var expiration int64 // the same for go-cache
-	if k.ttl != gocache.NoExpiration {
-		expires = time.Now().Add(k.ttl)
-		expiration = expires.UnixNano()
-	}
-	entries := make(map[string]gocache.Item, len(items))
-	all := make(map[string]ld.VersionedData, len(items))
-	for key, item := range items {
-		entries[key] = gocache.Item{Object: item, Expiration: expiration}
-		if !item.IsDeleted() {
-			all[key] = item
-		}
-	}
-	k.items.Store(gocache.NewFrom(k.ttl, 0, entries))
-	k.all.Store(&completeSet{all, expires})
-	clear(k.stale)
-	return all
-}
-
-// sweep frees what has expired.
-func (k *kindCache) sweep() {
-	k.items.Load().DeleteExpired()
-	k.absent.DeleteExpired()
-	if all := k.all.Load(); all != nil && !all.isFresh() && !k.keepStale {
-		k.all.CompareAndSwap(all, nil)
+	overlapped := k.journal.writtenSince(since)
+	k.journal.overtake()
+	k.flights.Store(new(flights)) // so that nobody waits for reads that are made again
+	switch {
+	case !taken:
+		k.journal.noteSet(items)
+		k.replace(k.absenteesAfterInit(), items)
+	case overlapped:
+		k.journal.noteInit()
+		k.forgetEverything()
+	default:
+		k.journal.noteInit()
+		k.replace(k.absenteesAfterInit(), items)
 	}
 }

@@ -1,0 +1,476 @@
+package lddynamodb
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+// A raceFixture decides when requests reach the table and when their responses
+// reach the store.
+type raceFixture struct {
+	*fixture
+	t *testing.T
+
+	mu    sync.Mutex
+	holds []*hold
+}
+
+// A hold is one request that waits.
+type hold struct {
+	t        *testing.T
+	action   string
+	text     string
+	early    bool // before the table gets it, not after
+	arrived  chan struct{}
+	released chan struct{}
+}
+
+func newRaceFixture(t *testing.T) *raceFixture {
+	f := &raceFixture{fixture: newFixture(t), t: t}
+	f.transport.setInterceptor(f.intercept)
+	return f
+}
+
+func (f *raceFixture) intercept(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+	h := f.takeHold(r)
+	if h == nil {
+		return send()
+	}
+	if h.early {
+		h.wait(r)
+		return send()
+	}
+	response, err := send()
+	h.wait(r)
+	return response, err
+}
+
+func (f *raceFixture) takeHold(r *sentRequest) *hold {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, h := range f.holds {
+		if h.action == r.action && strings.Contains(string(r.body), h.text) {
+			f.holds = append(f.holds[:i:i], f.holds[i+1:]...)
+			return h
+		}
+	}
+	return nil
+}
+
+func (h *hold) wait(r *sentRequest) {
+	close(h.arrived)
+	select {
+	case <-h.released:
+	case <-r.http.Context().Done():
+	}
+}
+
+// holdResponse makes the response to the next request of an action, with a text
+// in it, wait: what it says of the table gets old.
+func (f *raceFixture) holdResponse(action, text string) *hold { return f.hold(action, text, false) }
+
+// holdRequest makes the next request of an action, with a text in it, wait
+// before it reaches the table.
+func (f *raceFixture) holdRequest(action, text string) *hold { return f.hold(action, text, true) }
+
+func (f *raceFixture) hold(action, text string, early bool) *hold {
+	h := &hold{f.t, action, text, early, make(chan struct{}), make(chan struct{})}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.holds = append(f.holds, h)
+	return h
+}
+
+// during runs a call and returns when its request is held.
+func (h *hold) during(call func() error) *heldCall {
+	h.t.Helper()
+	c := &heldCall{h, make(chan error, 1)}
+	go func() { c.result <- call() }()
+	await(h.t, "the request of "+h.action, h.arrived)
+	return c
+}
+
+type heldCall struct {
+	*hold
+	result chan error
+}
+
+// finish lets the request go on, and the call end.
+func (c *heldCall) finish() {
+	c.t.Helper()
+	close(c.released)
+	require.NoError(c.t, await(c.t, "the end of the call", c.result))
+}
+
+func get(store ld.FeatureStore, key string) func() error {
+	return func() error { _, err := store.Get(ld.Features, key); return err }
+}
+
+func all(store ld.FeatureStore) func() error {
+	return func() error { _, err := store.All(ld.Features); return err }
+}
+
+func upsert(store ld.FeatureStore, item ld.VersionedData) func() error {
+	return func() error { return store.Upsert(ld.Features, item) }
+}
+
+func initWith(store ld.FeatureStore, items ...ld.VersionedData) func() error {
+	return func() error { return store.Init(allData(items...)) }
+}
+
+// assertHas checks what a store has of the flag f, in both ways to read it.
+func assertHas(t *testing.T, store ld.FeatureStore, want ld.VersionedData) {
+	t.Helper()
+	assertGet(t, store, ld.Features, "f", want)
+	all, err := store.All(ld.Features)
+	require.NoError(t, err)
+	if want == nil {
+		assert.NotContains(t, all, "f")
+	} else {
+		assert.Equal(t, want, all["f"])
+	}
+	assertGet(t, store, ld.Features, "f", want) // All must not have changed it
+}
+
+// assertAgreesWithTable checks that a store has of the flag f what the table has.
+func (f *raceFixture) assertAgreesWithTable(store ld.FeatureStore) {
+	f.t.Helper()
+	item, err := f.newStore(CacheTTL(0)).Get(ld.Features, "f")
+	require.NoError(f.t, err)
+	assertHas(f.t, store, item)
+}
+
+var cachingTTLs = map[string]time.Duration{"TTL positive": time.Hour, "TTL negative": -1}
+
+// overtaking are the writes of a process that come by while it reads.
+var overtaking = []struct {
+	name   string
+	before ld.VersionedData // in the table, nil is nothing
+	write  func(ld.FeatureStore) error
+	after  ld.VersionedData
+}{
+	{"an update", flag("f", 1), func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 2)) }, flag("f", 2)},
+	{"the first update", nil, func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 2)) }, flag("f", 2)},
+	{"several updates", flag("f", 1), func(s ld.FeatureStore) error {
+		_, _ = s.Upsert(ld.Features, flag("f", 2)), s.Delete(ld.Features, "f", 3)
+		return s.Upsert(ld.Features, flag("f", 4))
+	}, flag("f", 4)},
+	{"a delete", flag("f", 1), func(s ld.FeatureStore) error { return s.Delete(ld.Features, "f", 2) }, nil},
+	{"an Init with a newer version", flag("f", 1), func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 2))) }, flag("f", 2)},
+	{"an Init with an older version", flag("f", 5), func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 2))) }, flag("f", 2)},
+	{"an Init that adds it", nil, func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 2))) }, flag("f", 2)},
+	{"an Init that removes it", flag("f", 1), func(s ld.FeatureStore) error { return s.Init(allData(flag("g", 1))) }, nil},
+}
+
+// overtaken are the reads.
+var overtaken = []struct {
+	name   string
+	action string
+	read   func(ld.FeatureStore) (f ld.VersionedData, err error)
+}{
+	{"Get", "GetItem", func(s ld.FeatureStore) (ld.VersionedData, error) { return s.Get(ld.Features, "f") }},
+	{"All", "Query", func(s ld.FeatureStore) (ld.VersionedData, error) {
+		items, err := s.All(ld.Features)
+		return items["f"], err
+	}},
+}
+
+// A read that the table answered before a write came by gives its caller what
+// the write made of it, and so do all reads afterwards.
+func TestReadThatAWriteOvertakes(t *testing.T) {
+	t.Parallel()
+	for mode, ttl := range cachingTTLs {
+		for _, w := range overtaking {
+			for _, r := range overtaken {
+				t.Run(fmt.Sprintf("%s/%s/%s", mode, r.name, w.name), func(t *testing.T) {
+					t.Parallel()
+					f := newRaceFixture(t)
+					if w.before != nil {
+						require.NoError(t, f.newStore().Upsert(ld.Features, w.before))
+					}
+					store := f.newStore(CacheTTL(ttl))
+					var read ld.VersionedData
+					held := f.holdResponse(r.action, `"features"`).during(func() (err error) {
+						read, err = r.read(store)
+						return err
+					})
+					require.NoError(t, w.write(store))
+					assertGet(t, store, ld.Features, "f", w.after) // nobody waits for the read
+
+					held.finish()
+
+					assert.Equal(t, w.after, read)
+					assertHas(t, store, w.after)
+				})
+			}
+		}
+	}
+}
+
+// Many reads, of present and absent items, that many writes overtake.
+func TestManyReadsThatWritesOvertake(t *testing.T) {
+	t.Parallel()
+	const n = 20
+	for mode, ttl := range cachingTTLs {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			f := newRaceFixture(t)
+			var before, after []ld.VersionedData
+			for i := range n {
+				before = append(before, flag(fmt.Sprintf("f%d", i), 1))
+				after = append(after, flag(fmt.Sprintf("f%d", i+n/2), 2)) // removes the first half, adds another
+			}
+			require.NoError(t, f.newStore().Init(allData(before...)))
+			store := f.newStore(CacheTTL(ttl))
+			var held []*heldCall
+			for i := range n + n/2 {
+				key := fmt.Sprintf("f%d", i)
+				held = append(held, f.holdResponse("GetItem", `"`+key+`"`).during(get(store, key)))
+			}
+			held = append(held, f.holdResponse("Query", "").during(all(store)))
+
+			require.NoError(t, store.Init(allData(after...)))
+			require.NoError(t, store.Upsert(ld.Features, flag("f0", 3)))
+			require.NoError(t, store.Delete(ld.Features, fmt.Sprintf("f%d", n), 3))
+			for _, h := range held {
+				h.finish()
+			}
+
+			want := append([]ld.VersionedData{flag("f0", 3)}, after[:n/2]...)
+			want = append(want, after[n/2+1:]...)
+			assertAll(t, store, ld.Features, want...)
+			for _, item := range want {
+				assertGet(t, store, ld.Features, item.GetKey(), item)
+			}
+			for i := 1; i < n/2; i++ {
+				assertGet(t, store, ld.Features, fmt.Sprintf("f%d", i), nil)
+			}
+			assertGet(t, store, ld.Features, fmt.Sprintf("f%d", n), nil)
+		})
+	}
+}
+
+// An update is seen by a read as soon as the table has it, before the store has
+// the response. From then on nobody sees what was before it.
+func TestAnUpdateUnderWayThatWasSeenIsNotUnseen(t *testing.T) {
+	t.Parallel()
+	deleted := ld.Features.MakeDeletedItem("f", 2)
+	for _, c := range []struct {
+		name string
+		item ld.VersionedData
+		want ld.VersionedData
+	}{{"update", flag("f", 2), flag("f", 2)}, {"delete", deleted, nil}} {
+		for mode, ttl := range cachingTTLs {
+			open := func(t *testing.T) (*raceFixture, ld.FeatureStore) {
+				f := newRaceFixture(t)
+				require.NoError(t, f.newStore().Init(allData(flag("f", 1), flag("g", 1))))
+				return f, f.newStore(CacheTTL(ttl))
+			}
+			t.Run(mode+"/"+c.name+", by All while Get is under way", func(t *testing.T) {
+				t.Parallel()
+				f, store := open(t)
+				older := f.holdResponse("GetItem", `"f"`).during(get(store, "f"))
+				update := f.holdResponse("PutItem", `"f"`).during(upsert(store, c.item))
+				require.NoError(t, all(store)())
+
+				older.finish()
+
+				assertHas(t, store, c.want)
+				update.finish()
+				assertHas(t, store, c.want)
+			})
+			t.Run(mode+"/"+c.name+", by Get while All is under way", func(t *testing.T) {
+				t.Parallel()
+				f, store := open(t)
+				older := f.holdResponse("Query", "").during(all(store))
+				update := f.holdResponse("PutItem", `"f"`).during(upsert(store, c.item))
+				assertGet(t, store, ld.Features, "f", c.want)
+
+				older.finish()
+
+				assertHas(t, store, c.want)
+				update.finish()
+				assertHas(t, store, c.want)
+			})
+			t.Run(mode+"/"+c.name+", by Get while an earlier update is under way", func(t *testing.T) {
+				t.Parallel()
+				f, store := open(t)
+				require.NoError(t, f.newStore().Init(allData(flag("f", 0))))
+				earlier := f.holdResponse("PutItem", `"f"`).during(upsert(store, flag("f", 1)))
+				update := f.holdResponse("PutItem", `"f"`).during(upsert(store, c.item))
+				assertGet(t, store, ld.Features, "f", c.want)
+
+				earlier.finish()
+
+				assertHas(t, store, c.want)
+				update.finish()
+				assertHas(t, store, c.want)
+			})
+			t.Run(mode+"/"+c.name+", by Get that a finished update overtook", func(t *testing.T) {
+				t.Parallel()
+				f, store := open(t)
+				require.NoError(t, f.newStore().Init(allData(flag("f", 0))))
+				read := f.holdRequest("GetItem", `"f"`).during(get(store, "f"))
+				require.NoError(t, store.Upsert(ld.Features, flag("f", 1)))
+				update := f.holdResponse("PutItem", `"f"`).during(upsert(store, c.item))
+
+				read.finish() // it was the last to reach the table
+
+				assertHas(t, store, c.want)
+				update.finish()
+				assertHas(t, store, c.want)
+			})
+		}
+	}
+}
+
+// Of an update and an Init under way together, or of two Inits, the store
+// can't know which the table took last. It has what the table has.
+func TestWritesUnderWayTogether(t *testing.T) {
+	t.Parallel()
+	type start = func(f *raceFixture, store ld.FeatureStore) *heldCall
+	const written = `{"S":"f"}`
+	upsertFinal := func(f *raceFixture, store ld.FeatureStore, early bool) *heldCall {
+		return f.hold("PutItem", written, early).during(upsert(store, flag("f", 7)))
+	}
+	initFinal := func(f *raceFixture, store ld.FeatureStore, early bool) *heldCall {
+		return f.hold("BatchWriteItem", written, early).during(initWith(store, flag("f", 5)))
+	}
+	first := map[string]start{
+		"an update that the table has": func(f *raceFixture, s ld.FeatureStore) *heldCall { return upsertFinal(f, s, false) },
+		"an update on its way":         func(f *raceFixture, s ld.FeatureStore) *heldCall { return upsertFinal(f, s, true) },
+		"an Init that the table has":   func(f *raceFixture, s ld.FeatureStore) *heldCall { return initFinal(f, s, false) },
+		"an Init on its way":           func(f *raceFixture, s ld.FeatureStore) *heldCall { return initFinal(f, s, true) },
+		"an Init that reads the table": func(f *raceFixture, s ld.FeatureStore) *heldCall {
+			return f.holdResponse("Query", `"features"`).during(initWith(s, flag("f", 1)))
+		},
+		"an Init that removes it": func(f *raceFixture, s ld.FeatureStore) *heldCall {
+			return f.holdRequest("BatchWriteItem", `"DeleteRequest"`).during(initWith(s, flag("g", 1)))
+		},
+	}
+	second := map[string]func(ld.FeatureStore) error{
+		"an update":            func(s ld.FeatureStore) error { return upsert(s, flag("f", 6))() },
+		"a delete":             func(s ld.FeatureStore) error { return s.Delete(ld.Features, "f", 6) },
+		"an Init":              func(s ld.FeatureStore) error { return initWith(s, flag("f", 4))() },
+		"an Init without it":   func(s ld.FeatureStore) error { return initWith(s, flag("h", 4))() },
+		"an Init and a Get":    func(s ld.FeatureStore) error { _ = initWith(s, flag("h", 4))(); return get(s, "f")() },
+		"an update and an All": func(s ld.FeatureStore) error { _ = upsert(s, flag("f", 6))(); return all(s)() },
+	}
+	for mode, ttl := range cachingTTLs {
+		for firstName, start := range first {
+			for secondName, write := range second {
+				t.Run(fmt.Sprintf("%s/%s/%s", mode, firstName, secondName), func(t *testing.T) {
+					t.Parallel()
+					f := newRaceFixture(t)
+					require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
+					store := f.newStore(CacheTTL(ttl))
+					held := start(f, store)
+					require.NoError(t, write(store))
+
+					held.finish()
+
+					f.assertAgreesWithTable(store)
+				})
+			}
+		}
+	}
+}
+
+// A read that began after an Init, but before an update that the Init overtook
+// has ended, says nothing of that update.
+func TestReadBetweenWritesUnderWayTogether(t *testing.T) {
+	t.Parallel()
+	for mode, ttl := range cachingTTLs {
+		for _, r := range overtaken {
+			t.Run(mode+"/"+r.name, func(t *testing.T) {
+				t.Parallel()
+				f := newRaceFixture(t)
+				store := f.newStore(CacheTTL(ttl))
+				first := f.holdRequest("PutItem", `"g"`).during(upsert(store, flag("g", 1)))
+				update := f.holdRequest("PutItem", `"f"`).during(upsert(store, flag("f", 1)))
+				require.NoError(t, store.Init(allData()))
+				first.finish() // makes the store ask the table for everything
+				read := f.holdResponse(r.action, `"features"`).during(func() error {
+					_, err := r.read(store)
+					return err
+				})
+
+				update.finish()
+				read.finish()
+
+				assertHas(t, store, flag("f", 1))
+			})
+		}
+	}
+}
+
+// Whoever has seen an update in one way to read sees it in the other.
+func TestGetAndAllNeverContradictEachOther(t *testing.T) {
+	t.Parallel()
+	const updates = 200
+	for mode, ttl := range cachingTTLs {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+				if r.action == "PutItem" {
+					return answer(r, http.StatusOK, "{}"), nil // at once, for more updates a second
+				}
+				return send()
+			})
+			store := f.newStore(CacheTTL(ttl))
+			padding := make([]ld.VersionedData, 2_000) // make the set long to copy
+			for i := range padding {
+				padding[i] = flag(fmt.Sprintf("padding%d", i), 1)
+			}
+			require.NoError(t, store.Init(allData(padding...)))
+			require.NoError(t, store.Upsert(ld.Features, flag("f", 1)))
+
+			var group errgroup.Group
+			done := make(chan struct{})
+			for range 2 {
+				group.Go(func() error { return watch(store, done) })
+			}
+			for version := 2; version <= updates; version++ {
+				require.NoError(t, store.Upsert(ld.Features, flag("f", version)))
+			}
+			close(done)
+			assert.NoError(t, group.Wait())
+		})
+	}
+}
+
+// watch reads the flag f in both ways in turn, and fails where it gets older.
+func watch(store ld.FeatureStore, done <-chan struct{}) error {
+	seen := 0
+	for {
+		item, err := store.Get(ld.Features, "f")
+		if err != nil {
+			return err
+		}
+		items, err := store.All(ld.Features)
+		if err != nil {
+			return err
+		}
+		for _, item := range []ld.VersionedData{item, items["f"]} {
+			if item == nil || item.GetVersion() < seen {
+				return fmt.Errorf("saw %v after version %d", item, seen)
+			}
+			seen = item.GetVersion()
+		}
+		select {
+		case <-done:
+			return nil
+		default:
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package lddynamodb
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// ticksPerTTL makes a sixteenth of a TTL the part in which a clock has to ask
+	// for the time.
+	ticksPerTTL = 32
+	// minTick keeps a very short TTL from making a clock busy.
+	minTick = 10 * time.Millisecond
+)
+
+// An instant is a point in time on a clock: nanoseconds since it was made.
+type instant int64
+
+// never is when what is cached for ever expires.
+const never instant = math.MaxInt64
+
+// A clock tells whether an instant is past. It asks the system for the time only
+// if the instant is near, because that takes longer than all the rest of a hit.
+// For this it has to be told now and then that time goes on.
+type clock struct {
+	made  time.Time
+	every time.Duration // how often to call tick
+	tock  atomic.Int64  // the instant of the latest tick
+	near  atomic.Int64  // how long after that an instant is near
+}
+
+func newClock(ttl time.Duration) *clock {
+	c := &clock{made: time.Now(), every: max(ttl/ticksPerTTL, minTick)}
+	c.near.Store(int64(2 * c.every))
+	return c
+}
+
+func (c *clock) now() instant { return instant(time.Since(c.made)) }
+
+// in returns the instant after a time to live. A negative one is for ever.
+func (c *clock) in(ttl time.Duration) instant {
+	if now := c.now(); ttl >= 0 && instant(ttl) < never-now {
+		return now + instant(ttl)
+	}
+	return never
+}
+
+// isPast is exact as long as no tick is late by more than a whole tick.
+func (c *clock) isPast(i instant) bool {
+	tock := instant(c.tock.Load())
+	switch {
+	case i <= tock:
+		return true
+	case i-tock > instant(c.near.Load()):
+		return false
+	default:
+		return i <= c.now()
+	}
+}
+
+func (c *clock) tick() { c.tock.Store(int64(c.now())) }
+
+// stop makes the clock exact without ticks.
+func (c *clock) stop() { c.near.Store(math.MaxInt64) }
