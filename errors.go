@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws/awserr"
+	"github.com/aws/aws-sdk-go/aws/credentials/processcreds"
 	"github.com/aws/aws-sdk-go/aws/request"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 )
@@ -39,11 +41,11 @@ func remedy(err error) string {
 		return fmt.Sprintf("there is no such table; create it with the partition key %q and the sort key %q, both strings, "+
 			"or check the table's name, the region and the account", namespaceAttribute, keyAttribute)
 	case "ValidationException":
-		if strings.Contains(strings.ToLower(message), "key") {
+		if keySchemaFault.MatchString(message) {
 			return fmt.Sprintf("the table seems to have another key schema; it needs the partition key %q and the sort key %q, "+
 				"both strings", namespaceAttribute, keyAttribute)
 		}
-	case "NoCredentialProviders":
+	case "NoCredentialProviders", "EmptyStaticCreds":
 		return "no AWS credentials were found; set them in the environment, in a configuration file or with SessionOptions, " +
 			"or give the process a role"
 	case "MissingRegion":
@@ -64,6 +66,10 @@ func remedy(err error) string {
 	return ""
 }
 
+// keySchemaFault tells what DynamoDB says of requests that don't fit the table's
+// key schema from what else it finds invalid.
+var keySchemaFault = regexp.MustCompile(`(?i)\b(keys?|schema|index)\b`)
+
 // errAllUnprocessed is what throttling looks like in a successful response.
 var errAllUnprocessed = awserr.New(dynamodb.ErrCodeProvisionedThroughputExceededException,
 	"all items of a batch came back as unprocessed", nil)
@@ -81,25 +87,39 @@ func isThrottle(err error) bool {
 	return errors.As(err, &failure) && request.IsErrorThrottle(failure)
 }
 
-// describeAWSError is the AWS SDK's text on one line. Of a message only the
-// first line is taken: below it some errors repeat the request's headers, the
-// session token among them.
+// describeAWSError is the AWS SDK's text on one line, without the parts that may
+// hold credentials or flags.
 func describeAWSError(err error) string {
 	var timeout *timeoutError
+	var coded interface{ Code() string }
 	var failure awserr.Error
-	if errors.As(err, &timeout) || !errors.As(err, &failure) {
+	switch {
+	case errors.As(err, &timeout):
+		return timeout.Error()
+	case errors.As(err, &coded) && repeatsCredentials(coded.Code()):
+		return coded.Code()
+	case !errors.As(err, &failure):
 		return err.Error()
 	}
+	// Below the first line some messages repeat the request's headers, the
+	// session token among them.
 	message, _, _ := strings.Cut(failure.Message(), "\n")
 	text := failure.Code() + ": " + message
 	var response awserr.RequestFailure
 	if errors.As(err, &response) && response.RequestID() != "" {
 		text += fmt.Sprintf(" (status %d, request %s)", response.StatusCode(), response.RequestID())
 	}
-	if cause := failure.OrigErr(); cause != nil {
-		text += ": " + describeAWSError(cause)
+	cause := failure.OrigErr()
+	if cause == nil || failure.Code() == request.ErrCodeSerialization {
+		return text // the cause may repeat the response
 	}
-	return text
+	return text + ": " + describeAWSError(cause)
+}
+
+// repeatsCredentials tells of the AWS SDK's errors about a configuration file or
+// a credential process that it can't understand: they repeat what it has read.
+func repeatsCredentials(code string) bool {
+	return code == "INIParseError" || code == processcreds.ErrCodeProcessProviderParse
 }
 
 // A timeoutError is a call that RequestTimeout ended, with what the last of the

@@ -1,0 +1,328 @@
+package lddynamodb
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/awserr"
+	"github.com/aws/aws-sdk-go/aws/credentials"
+	"github.com/aws/aws-sdk-go/aws/credentials/processcreds"
+	"github.com/aws/aws-sdk-go/aws/session"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
+)
+
+// refusals has errors that DynamoDB answers with, and what they are to tell.
+var refusals = map[string]struct {
+	code, message string
+	remedy        string
+}{
+	"access denied": {"AccessDeniedException",
+		"User: arn:aws:iam::123456789012:user/flags is not authorized to perform: dynamodb:ACTION on resource: " +
+			"arn:aws:dynamodb:us-east-1:123456789012:table/no-table because no identity-based policy allows the dynamodb:ACTION action",
+		"add it to their IAM policy"},
+	"expired credentials": {"ExpiredTokenException", "The security token included in the request is expired",
+		"the AWS credentials have expired"},
+	"unknown credentials": {"UnrecognizedClientException", "The security token included in the request is invalid.",
+		"AWS does not accept the credentials"},
+	"invalid signature": {"InvalidSignatureException",
+		"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key.\n\n" +
+			"The Canonical String for this request should have been\n'POST\n/\n\nx-amz-security-token:session-token'",
+		"AWS does not accept the credentials"},
+	"missing table": {"ResourceNotFoundException", "Requested resource not found", "there is no such table"},
+	"throttling": {"ProvisionedThroughputExceededException", "The level of configured provisioned throughput was exceeded.",
+		"give the table more capacity"},
+	"account throttling": {"ThrottlingException", "Rate of requests exceeds the allowed throughput.", "give the table more capacity"},
+}
+
+func refusal(name string) func(*sentRequest) (*http.Response, error) {
+	return func(r *sentRequest) (*http.Response, error) {
+		message := strings.ReplaceAll(refusals[name].message, "ACTION", r.action)
+		return answerError(r, http.StatusBadRequest, refusals[name].code, message), nil
+	}
+}
+
+func TestErrorsTellTheTableTheCauseAndTheRemedy(t *testing.T) {
+	t.Parallel()
+	for name, refused := range refusals {
+		for action, call := range storeCalls {
+			t.Run(name+", "+action, func(t *testing.T) {
+				t.Parallel()
+				inFakeTime(t, func(t *testing.T, f *fixture) {
+					store := f.newStore()
+					f.transport.setInterceptor(failing(action, refusal(name)))
+
+					_, err := call(store, 1)
+
+					assertTells(t, err, action, f.table, refused.code, refused.remedy)
+					if name == "access denied" {
+						assert.ErrorContains(t, err, "perform: dynamodb:"+action+" on resource")
+					}
+				})
+			})
+		}
+	}
+}
+
+// assertTells checks that an error wraps the AWS error with a code, and tells
+// what it should in one line without credentials.
+func assertTells(t *testing.T, err error, texts ...string) {
+	t.Helper()
+	var failure awserr.Error
+	require.ErrorAs(t, err, &failure)
+	assert.Contains(t, texts, failure.Code())
+	for _, text := range texts {
+		assert.ErrorContains(t, err, text)
+	}
+	assert.NotContains(t, err.Error(), "\n")
+	assert.NotContains(t, err.Error(), "session-token")
+}
+
+func TestErrorsAreLoggedOncePerOutage(t *testing.T) {
+	t.Parallel()
+	for name, refused := range refusals {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				store := f.newStore(RequestTimeout(time.Second))
+				for outage := 1; outage <= 2; outage++ {
+					f.transport.setInterceptor(refuseAll(name))
+					for range 3 {
+						assert.False(t, store.Initialized())
+						for _, call := range storeCalls {
+							_, err := call(store, 1)
+							require.Error(t, err)
+						}
+						time.Sleep(time.Minute)
+					}
+					lines := f.log.ofStores()
+					require.Len(t, lines, 2*outage-1, "a beginning for each end, and one more")
+					line := lines[len(lines)-1]
+					for _, text := range []string{"WARN:", f.table, refused.code, refused.remedy} {
+						assert.Contains(t, line, text)
+					}
+					f.transport.setInterceptor(passEmpty)
+					time.Sleep(time.Minute)
+					assert.Len(t, f.log.ofStores("INFO:", f.table, "can be used again"), outage)
+				}
+			})
+		})
+	}
+}
+
+func refuseAll(name string) interceptor {
+	return func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
+		return refusal(name)(r)
+	}
+}
+
+func passEmpty(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
+	return answerEmpty(r), nil
+}
+
+func TestInitializedTellsItsCauseOnce(t *testing.T) {
+	t.Parallel()
+	for name, refused := range refusals {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				store := f.newStore(CacheTTL(0))
+				f.transport.setInterceptor(refuseAll(name))
+
+				for range 3 {
+					assert.False(t, store.Initialized())
+				}
+
+				lines := f.log.ofStores()
+				require.Len(t, lines, 1)
+				for _, text := range []string{"WARN:", "GetItem $inited/$inited", refused.code, refused.remedy} {
+					assert.Contains(t, lines[0], text)
+				}
+			})
+		})
+	}
+}
+
+// These never get as far as to DynamoDB.
+func TestErrorsOfTheAWSSettingsTellTheRemedy(t *testing.T) {
+	t.Parallel()
+	endpoint, err := dynamolocal.Endpoint()
+	require.NoError(t, err)
+	for name, test := range map[string]struct {
+		config       *aws.Config
+		code, remedy string
+	}{
+		"no credentials": {aws.NewConfig().WithEndpoint(endpoint).WithRegion("us-east-1"),
+			"NoCredentialProviders", "no AWS credentials were found"},
+		"empty credentials": {aws.NewConfig().WithEndpoint(endpoint).WithRegion("us-east-1").
+			WithCredentials(credentials.NewStaticCredentials("", "", "")),
+			"EmptyStaticCreds", "no AWS credentials were found"},
+		"no region": {aws.NewConfig().WithCredentials(credentials.NewStaticCredentials("id", "secret", "")),
+			"MissingRegion", "no AWS region is set"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			awsSession, err := session.NewSession(test.config)
+			require.NoError(t, err)
+			store := f.newStore(DynamoClient(dynamodb.New(awsSession)))
+
+			for action, call := range storeCalls {
+				_, err := call(store, 1)
+				assertTells(t, err, f.table, test.code, test.remedy)
+				if action != "BatchWriteItem" { // Init fails when it compares
+					assert.ErrorContains(t, err, action)
+				}
+			}
+			assert.False(t, store.Initialized())
+			assert.Len(t, f.log.ofStores(test.remedy), 1)
+		})
+	}
+}
+
+func TestMissingTable(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.table = "missing-table"
+	store := f.newStore()
+
+	for _, call := range storeCalls {
+		_, err := call(store, 1)
+		assertTells(t, err, `"missing-table"`, "ResourceNotFoundException", "there is no such table",
+			`partition key "namespace"`, `sort key "key"`)
+	}
+	assert.False(t, store.Initialized())
+	assert.Len(t, f.log.ofStores("there is no such table"), 1)
+}
+
+func TestTablesWithOtherKeySchemas(t *testing.T) {
+	t.Parallel()
+	type actions = []string
+	for schema, succeeds := range map[string]actions{
+		"id:S":              {},
+		"namespace:S":       {"Query", "PutItem"},
+		"key:S":             {"PutItem"},
+		"namespace:S id:S":  {"Query"},
+		"Namespace:S Key:S": {},
+		"key:S namespace:S": {"GetItem", "PutItem", "BatchWriteItem"},
+		"namespace:N key:S": {},
+		"namespace:S key:N": {"Query"},
+		"namespace:B key:B": {},
+	} {
+		t.Run(schema, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.createTableWithKeys(schema)
+			store := f.newStore()
+
+			err := store.Init(allData(flag("a", 1), flag("b", 1)))
+
+			const remedy = `the table seems to have another key schema; it needs the partition key "namespace" and the sort key "key"`
+			assertTells(t, err, f.table, "ValidationException", remedy)
+			assert.False(t, store.Initialized())
+			output, err := f.client.Scan(&dynamodb.ScanInput{TableName: aws.String(f.table)})
+			require.NoError(t, err)
+			assert.Empty(t, output.Items, "Init has written nothing")
+			assert.NotEmpty(t, f.log.ofStores("WARN:", remedy))
+
+			for action, err := range f.tryEachAction() {
+				if contains(succeeds, action) {
+					assert.NoError(t, err, action) // DynamoDB can't tell
+				} else {
+					assertTells(t, err, action, f.table, "ValidationException", remedy)
+				}
+			}
+		})
+	}
+}
+
+// createTableWithKeys makes another table: "namespace:S key:S" would be right.
+func (f *fixture) createTableWithKeys(schema string) {
+	f.tb.Helper()
+	f.table += "-other"
+	input := &dynamodb.CreateTableInput{
+		TableName: aws.String(f.table), BillingMode: aws.String(dynamodb.BillingModePayPerRequest)}
+	for i, attribute := range strings.Fields(schema) {
+		name, attributeType, _ := strings.Cut(attribute, ":")
+		input.AttributeDefinitions = append(input.AttributeDefinitions, &dynamodb.AttributeDefinition{
+			AttributeName: aws.String(name), AttributeType: aws.String(attributeType)})
+		input.KeySchema = append(input.KeySchema, &dynamodb.KeySchemaElement{
+			AttributeName: aws.String(name), KeyType: aws.String(dynamodb.KeyType_Values()[i])})
+	}
+	_, err := f.client.CreateTable(input)
+	require.NoError(f.tb, err)
+}
+
+// tryEachAction makes requests that Init would only make later.
+func (f *fixture) tryEachAction() map[string]error {
+	t := &table{client: f.client, name: f.table}
+	ctx := f.tb.Context()
+	key := rowKey{"features", "a"}
+	r, err := encodeRow(key.namespace, flag(key.key, 1))
+	require.NoError(f.tb, err)
+	errs := map[string]error{}
+	_, _, errs["GetItem"] = t.get(ctx, key, true)
+	errs["Query"] = t.query(ctx, key.namespace, true, func([]row) {})
+	_, errs["PutItem"] = t.putIfNewer(ctx, r)
+	_, errs["BatchWriteItem"] = t.batchWrite(ctx, writeRequests([]row{r, {rowKey: rowKey{"features", "b"}}}))
+	return errs
+}
+
+// The service words what it does not like about a request's keys in many ways.
+func TestRemedyForKeySchemas(t *testing.T) {
+	t.Parallel()
+	const remedyText = "another key schema"
+	for message, isKeySchema := range map[string]bool{
+		"The provided key element does not match the schema":                                                     true,
+		"The number of conditions on the keys is invalid":                                                        true,
+		"Query condition missed key schema element: namespace":                                                   true,
+		"Query key condition not supported":                                                                      true,
+		"One or more parameter values were invalid: Condition parameter type does not match schema type":         true,
+		"One or more parameter values were invalid: Missing the key id in the item":                              true,
+		"One or more parameter values were invalid: Type mismatch for key namespace expected: N actual: S":       true,
+		"The table does not have the specified index":                                                            true,
+		"Item size has exceeded the maximum allowed size":                                                        false,
+		"ExpressionAttributeValues contains invalid value: The parameter cannot be converted to a numeric value": false,
+		"Invalid ConditionExpression: Attribute name is a reserved keyword; reserved keyword: item":              false,
+	} {
+		told := remedy(awserr.New("ValidationException", message, nil))
+		assert.Equal(t, isKeySchema, strings.Contains(told, remedyText), message)
+	}
+}
+
+// What can't be read of credentials is repeated in the AWS SDK's errors.
+func TestErrorsRepeatNoCredentials(t *testing.T) {
+	t.Parallel()
+	brokenFile := filepath.Join(t.TempDir(), "credentials")
+	require.NoError(t, os.WriteFile(brokenFile, []byte("[flags\naws_secret_access_key = the-secret\n"), 0o600))
+	for name, test := range map[string]struct {
+		credentials *credentials.Credentials
+		code        string
+	}{
+		"process": {processcreds.NewCredentials(`echo '{"Version":1,"SecretAccessKey":"the-secret"'`), "ProcessProviderParseError"},
+		"file":    {credentials.NewSharedCredentials(brokenFile, "flags"), "INIParseError"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			store := f.newStore(ClientConfig(aws.NewConfig().WithCredentials(test.credentials)))
+
+			_, err := store.Get(ld.Features, "any")
+
+			require.ErrorContains(t, err, test.code)
+			for _, line := range append(f.log.ofStores(), err.Error()) {
+				assert.NotContains(t, line, "the-secret")
+				assert.NotContains(t, line, "115 101 99 114 101 116", "the characters' codes")
+			}
+		})
+	}
+}
