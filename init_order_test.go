@@ -168,7 +168,7 @@ func closure(prerequisites [][]int) [][]bool {
 // or deleted it.
 type writeLog struct {
 	prefix    string
-	throttled bool // half of each batch comes back unprocessed
+	throttled bool // half of each batch comes back unprocessed, once
 
 	mu      sync.Mutex
 	clock   int
@@ -187,42 +187,32 @@ func newWriteLog(prefix string) *writeLog {
 }
 
 func (l *writeLog) intercept(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-	rows := l.noteSent(r)
+	rows, again := l.noteSent(r)
 	if len(rows) == 0 {
 		return send()
 	}
-	if !l.throttled || r.action != "BatchWriteItem" {
+	if again || !l.throttled || r.action != "BatchWriteItem" {
 		return l.noteStored(rows)(send())
 	}
-	half := (len(rows) + 1) / 2
+	half := len(rows) / 2
 	return l.noteStored(rows[:half])(sendPart(r, half, send))
 }
 
 // noteSent returns the rows that a request writes.
-func (l *writeLog) noteSent(r *sentRequest) []string {
-	var rows []string
-	deletes := make(map[string]bool)
-	for _, request := range r.writeRequests() {
-		var key rawItem
-		if request.DeleteRequest != nil {
-			key = request.DeleteRequest.Key
-		} else {
-			key = request.PutRequest.Item
-		}
-		name := strings.TrimPrefix(*key[namespaceAttribute].S, l.prefix+":") + "/" + *key[keyAttribute].S
-		rows = append(rows, name)
-		deletes[name] = request.DeleteRequest != nil
-	}
+func (l *writeLog) noteSent(r *sentRequest) (rows []string, again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.clock++
-	for _, name := range rows {
-		if _, again := l.sent[name]; !again {
-			l.sent[name] = l.clock
+	requests := r.writeRequests()
+	rows = rowNames(requests)
+	for i := range rows {
+		rows[i] = strings.TrimPrefix(rows[i], l.prefix+":")
+		if _, again = l.sent[rows[i]]; !again {
+			l.sent[rows[i]] = l.clock
 		}
-		l.deletes[name] = deletes[name]
+		l.deletes[rows[i]] = requests[i].DeleteRequest != nil
 	}
-	return rows
+	return rows, again
 }
 
 // noteStored takes the response to a request that DynamoDB took these rows of.

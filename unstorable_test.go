@@ -13,8 +13,6 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-var ttlModes = map[string]time.Duration{"TTL zero": 0, "TTL positive": time.Minute, "TTL negative": -1}
-
 // An unstorableFixture has a table with version 1 of a flag, and two processes
 // that use it.
 type unstorableFixture struct {
@@ -54,7 +52,7 @@ func (f *unstorableFixture) assertLogged(version int) {
 
 func TestInitLeavesOutTooLargeItems(t *testing.T) {
 	t.Parallel()
-	for name, ttl := range ttlModes {
+	for name, ttl := range ttls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newUnstorableFixture(t, CacheTTL(ttl))
@@ -80,7 +78,7 @@ func TestInitLeavesOutTooLargeItems(t *testing.T) {
 
 func TestUpsertLeavesOutTooLargeItems(t *testing.T) {
 	t.Parallel()
-	for name, ttl := range ttlModes {
+	for name, ttl := range ttls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newUnstorableFixture(t, CacheTTL(ttl))
@@ -102,7 +100,7 @@ func TestUpsertLeavesOutTooLargeItems(t *testing.T) {
 
 func TestUpsertOfATooLargeItemThatIsNotNewer(t *testing.T) {
 	t.Parallel()
-	for name, ttl := range ttlModes {
+	for name, ttl := range ttls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newUnstorableFixture(t, CacheTTL(ttl))
@@ -145,7 +143,7 @@ func TestWhatTakesTheTooLargeItemsPlace(t *testing.T) {
 		"Upsert of other kind": {func(s ld.FeatureStore) error { return s.Upsert(ld.Segments, segment("big", 9)) }, tooLarge(2)},
 	}
 	for name, test := range tests {
-		for ttlName, ttl := range ttlModes {
+		for ttlName, ttl := range ttls {
 			t.Run(name+"/"+ttlName, func(t *testing.T) {
 				t.Parallel()
 				f := newUnstorableFixture(t, CacheTTL(ttl))
@@ -231,7 +229,7 @@ func TestKeysThatDynamoDBCannotHold(t *testing.T) {
 	t.Parallel()
 	keys := []string{"", strings.Repeat("k", maxSortKeyBytes+1), strings.Repeat("é", maxSortKeyBytes/2+1), "not UTF-8: \xff"}
 	longest := strings.Repeat("é", maxSortKeyBytes/2)
-	for name, ttl := range ttlModes {
+	for name, ttl := range ttls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)

@@ -1,0 +1,211 @@
+package lddynamodb
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+func TestInitWritesNothingWhereNothingChanged(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	data := append(numberedFlags("f", 1000), segment("s", 1), &ld.FeatureFlag{Key: "deleted", Version: 3, Deleted: true})
+	require.NoError(t, f.newStore().Init(allData(data...)))
+	f.transport.reset()
+
+	require.NoError(t, f.newStore().Init(allData(data...)))
+
+	var actions []string
+	for _, r := range f.transport.recorded() {
+		actions = append(actions, r.action)
+	}
+	assert.ElementsMatch(t, []string{"GetItem", "Query", "Query"}, actions)
+	f.requireHolds(data)
+}
+
+func TestInitWritesOnlyWhatChanged(t *testing.T) {
+	t.Parallel()
+	otherJSON := flag("f-7", 1)
+	otherJSON.On = false
+	tests := map[string]struct {
+		changed []ld.VersionedData
+		removed []string
+	}{
+		"another version":                       {changed: []ld.VersionedData{flag("f-7", 2)}},
+		"an older version":                      {changed: []ld.VersionedData{flag("f-7", 0)}},
+		"the same version with other content":   {changed: []ld.VersionedData{otherJSON}},
+		"a flag that is deleted now":            {changed: []ld.VersionedData{&ld.FeatureFlag{Key: "f-7", Version: 2, Deleted: true}}},
+		"a new flag":                            {changed: []ld.VersionedData{flag("new", 1)}},
+		"a flag that is gone":                   {removed: []string{"f-7"}},
+		"a new segment":                         {changed: []ld.VersionedData{segment("f-7", 1)}},
+		"some flags, none of them on the other": {changed: []ld.VersionedData{flag("f-7", 2), flag("f-8", 2), flag("new", 1)}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			items := make(map[string]ld.VersionedData)
+			for _, item := range numberedFlags("f", 1000) {
+				items["features/"+item.GetKey()] = item
+			}
+			require.NoError(t, f.newStore().Init(allData(slices.Collect(maps.Values(items))...)))
+			f.transport.reset()
+
+			var written []string
+			for _, item := range test.changed {
+				name := ld.Features.GetNamespace() + "/" + item.GetKey()
+				if _, ok := item.(*ld.Segment); ok {
+					name = ld.Segments.GetNamespace() + "/" + item.GetKey()
+				}
+				items[name] = item
+				written = append(written, name)
+			}
+			for _, key := range test.removed {
+				delete(items, "features/"+key)
+				written = append(written, "features/"+key)
+			}
+			data := slices.Collect(maps.Values(items))
+			require.NoError(t, f.newStore().Init(allData(data...)))
+
+			writes := f.transport.writes()
+			require.Len(t, writes, 1)
+			assert.ElementsMatch(t, written, rowNames(writes[0].writeRequests()))
+			f.requireHolds(data)
+		})
+	}
+}
+
+func TestInitLeavesOtherRowsAlone(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	others := []rowKey{
+		{"other:features", "f"}, {"p:features:x", "f"}, {"p:p:features", "f"}, {"p", "f"},
+		{"features", "f"}, {"segments", "s"}, {"$inited", "$inited"}, {"other:$inited", "other:$inited"},
+		{"p:experiments", "kind that is not in the data"}, {"p:$inited", "another row of this prefix"},
+	}
+	for _, key := range others {
+		f.putRow(key.attributes())
+	}
+	before := f.rows()
+	store := f.newStore(Prefix("p"))
+
+	require.NoError(t, store.Init(allData(flag("f", 1), flag("obsolete", 1), segment("s", 1))))
+	require.NoError(t, store.Init(allData(flag("f", 1), segment("s", 1))))
+
+	after := f.rows()
+	for _, own := range []string{"p:features/f", "p:segments/s", "p:$inited/p:$inited"} {
+		assert.Contains(t, after, own)
+		delete(after, own)
+	}
+	assert.Equal(t, before, after)
+}
+
+func TestInitReplacesAndDeletesMalformedRows(t *testing.T) {
+	t.Parallel()
+	f := newMalformedFixture(t)
+	var data []ld.VersionedData
+	for i, key := range slices.Sorted(maps.Keys(malformedRows)) {
+		if i%2 == 0 {
+			data = append(data, flag(key, 3))
+		}
+	}
+	require.NoError(t, f.newStore().Init(allData(data...)))
+	f.requireHolds(data)
+	for i, key := range slices.Sorted(maps.Keys(malformedRows)) {
+		if i%2 == 1 {
+			data = append(data, flag(key, 3))
+		}
+		f.putFlagRow(key, malformedRows[key])
+	}
+	require.NoError(t, f.newStore().Init(allData(data...)))
+	f.requireHolds(data)
+}
+
+func TestInitKeepsBatchesUnderDynamoDBsLimits(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	var data []ld.VersionedData
+	for i := range 40 {
+		large := flag(fmt.Sprint("large-", i), 1)
+		large.Salt = strings.Repeat(`"`, 195<<10) // two bytes each in the row, four in the request
+		data = append(data, large)
+	}
+	data = append(data, numberedFlags("small", 60)...)
+
+	require.NoError(t, f.newStore().Init(allData(data...)))
+
+	for _, r := range f.transport.recorded("BatchWriteItem") {
+		assert.LessOrEqual(t, len(r.writeRequests()), 25)
+		assert.Less(t, len(r.body), 16<<20)
+	}
+	assertAll(t, f.newStore(), ld.Features, data...)
+}
+
+// The latency of requests must not add up.
+func TestInitMakesRequestsAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	reads := newCrowd(3, "GetItem", "Query")
+	batches := newCrowd(maxParallelBatches, "BatchWriteItem")
+	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+		return reads.intercept(r, func() (*http.Response, error) { return batches.intercept(r, send) })
+	})
+
+	require.NoError(t, f.newStore().Init(allData(numberedFlags("f", 4*maxParallelBatches*maxBatchRequests)...)))
+
+	assert.Equal(t, 3, reads.most)
+	assert.Equal(t, maxParallelBatches, batches.most)
+}
+
+// A crowd holds requests of some actions back until there are enough at once.
+type crowd struct {
+	actions []string
+	enough  int
+	full    chan struct{}
+
+	mu      sync.Mutex
+	present int
+	most    int
+}
+
+func newCrowd(enough int, actions ...string) *crowd {
+	return &crowd{actions: actions, enough: enough, full: make(chan struct{})}
+}
+
+func (c *crowd) intercept(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+	if !slices.Contains(c.actions, r.action) {
+		return send()
+	}
+	c.enter()
+	defer c.leave()
+	select {
+	case <-c.full:
+		return send()
+	case <-r.http.Context().Done():
+		return nil, r.http.Context().Err()
+	}
+}
+
+func (c *crowd) enter() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.present++
+	if c.present == c.enough && c.most < c.enough {
+		close(c.full)
+	}
+	c.most = max(c.most, c.present)
+}
+
+func (c *crowd) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.present--
+}
