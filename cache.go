@@ -43,6 +43,7 @@ func newCache(core *core, ttl time.Duration, staleValues StaleValuesPolicy) *cac
 	c.kinds.Store(new([]*kindCache))
 	if c.isForever() {
 		c.staleValues = EvictStaleValues // nothing gets stale
+		c.clock.stop()
 	} else {
 		c.background.start(c.keepTime)
 	}

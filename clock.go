@@ -61,5 +61,5 @@ func (c *clock) isPast(i instant) bool {
 
 func (c *clock) tick() { c.tock.Store(int64(c.now())) }
 
-// stop makes the clock exact without ticks.
-func (c *clock) stop() { c.near.Store(math.MaxInt64) }
+// stop makes the clock exact without ticks: everything is near but never.
+func (c *clock) stop() { c.near.Store(int64(never - 1)) }

@@ -1,0 +1,282 @@
+package lddynamodb
+
+import (
+	"fmt"
+	"maps"
+	"runtime"
+	"testing"
+	"time"
+	"weak"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+// storeFlags makes a table of a flag that exists and one that was deleted.
+func storeFlags(t *testing.T, f *fixture) {
+	writer := f.newStore(CacheTTL(0))
+	require.NoError(t, writer.Init(allData(flag("f", 1), flag("deleted", 1))))
+	require.NoError(t, writer.Delete(ld.Features, "deleted", 2))
+}
+
+func TestEachItemIsReadOnce(t *testing.T) {
+	t.Parallel()
+	for mode, ttl := range cachingTTLs {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			storeFlags(t, f)
+			store := f.newStore(CacheTTL(ttl))
+			for _, key := range []string{"f", "deleted", "absent"} {
+				f.transport.reset()
+				for range 3 {
+					_, err := store.Get(ld.Features, key)
+					require.NoError(t, err)
+				}
+				assert.Len(t, f.transport.recorded(), 1, key)
+			}
+			f.transport.reset()
+			for range 3 {
+				assertAll(t, store, ld.Features, flag("f", 1))
+			}
+			assert.Len(t, f.transport.recorded(), 1)
+		})
+	}
+}
+
+func TestWithTTLZeroEveryCallReadsTheTable(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	storeFlags(t, f)
+	store := f.newStore(CacheTTL(0))
+	require.NoError(t, store.Init(allData(flag("f", 2))))
+	f.transport.reset()
+
+	for range 3 {
+		assertGet(t, store, ld.Features, "f", flag("f", 2))
+		assertGet(t, store, ld.Features, "absent", nil)
+		assertAll(t, store, ld.Features, flag("f", 2))
+	}
+	assert.Len(t, f.transport.recorded("GetItem"), 6)
+	assert.Len(t, f.transport.recorded("Query"), 3)
+}
+
+// What costs no request, because it is known.
+func TestWhatIsKnownCostsNoRequest(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name string
+		know func(*testing.T, ld.FeatureStore)
+		want map[string]ld.VersionedData // of Get
+		all  []ld.VersionedData          // of All, nil is unknown
+	}{
+		{
+			"what All read is there for Get, deleted items too",
+			func(t *testing.T, s ld.FeatureStore) { require.NoError(t, all(s)()) },
+			map[string]ld.VersionedData{"f": flag("f", 1), "deleted": nil},
+			[]ld.VersionedData{flag("f", 1)},
+		},
+		{
+			"Init makes All and Get whole",
+			func(t *testing.T, s ld.FeatureStore) {
+				require.NoError(t, s.Init(allData(flag("f", 3), flag("new", 1))))
+			},
+			map[string]ld.VersionedData{"f": flag("f", 3), "new": flag("new", 1)},
+			[]ld.VersionedData{flag("f", 3), flag("new", 1)},
+		},
+		{
+			"what Init removed is absent",
+			func(t *testing.T, s ld.FeatureStore) {
+				require.NoError(t, get(s, "f")())
+				require.NoError(t, s.Init(allData(flag("new", 1))))
+			},
+			map[string]ld.VersionedData{"f": nil},
+			[]ld.VersionedData{flag("new", 1)},
+		},
+		{
+			"updates and deletes go into what All read",
+			func(t *testing.T, s ld.FeatureStore) {
+				require.NoError(t, all(s)())
+				require.NoError(t, s.Upsert(ld.Features, flag("deleted", 3)))
+				require.NoError(t, s.Upsert(ld.Features, flag("new", 1)))
+				require.NoError(t, s.Delete(ld.Features, "f", 2))
+			},
+			map[string]ld.VersionedData{"f": nil, "deleted": flag("deleted", 3), "new": flag("new", 1)},
+			[]ld.VersionedData{flag("deleted", 3), flag("new", 1)},
+		},
+		{
+			"an update is there for Get",
+			func(t *testing.T, s ld.FeatureStore) { require.NoError(t, s.Upsert(ld.Features, flag("f", 2))) },
+			map[string]ld.VersionedData{"f": flag("f", 2)},
+			nil,
+		},
+		{
+			"an update that lost against a newer version leaves the winner",
+			func(t *testing.T, s ld.FeatureStore) {
+				require.NoError(t, s.Upsert(ld.Features, flag("f", 0)))
+				require.NoError(t, s.Upsert(ld.Features, flag("deleted", 1)))
+			},
+			map[string]ld.VersionedData{"f": flag("f", 1), "deleted": nil},
+			nil,
+		},
+		{
+			"an item that Get read is in what All read",
+			func(t *testing.T, s ld.FeatureStore) {
+				require.NoError(t, all(s)())
+				require.NoError(t, get(s, "absent")())
+			},
+			map[string]ld.VersionedData{"absent": nil},
+			[]ld.VersionedData{flag("f", 1)},
+		},
+	}
+	for mode, ttl := range cachingTTLs {
+		for _, c := range cases {
+			t.Run(mode+"/"+c.name, func(t *testing.T) {
+				t.Parallel()
+				f := newFixture(t)
+				storeFlags(t, f)
+				store := f.newStore(CacheTTL(ttl))
+				c.know(t, store)
+				f.transport.reset()
+
+				for key, want := range c.want {
+					assertGet(t, store, ld.Features, key, want)
+				}
+				if c.all != nil {
+					assertAll(t, store, ld.Features, c.all...)
+				}
+				assert.Empty(t, f.transport.recorded())
+			})
+		}
+	}
+}
+
+// Of the cached items of a process, a new version by another process is seen
+// only by reading it, so it also has to get into the complete set.
+func TestWhatGetReadsIsThereForAll(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	storeFlags(t, f)
+	store := f.newStore(CacheTTL(time.Hour))
+	require.NoError(t, all(store)())
+	require.NoError(t, f.newStore().Upsert(ld.Features, flag("new", 1)))
+
+	assertGet(t, store, ld.Features, "new", flag("new", 1))
+	assertAll(t, store, ld.Features, flag("f", 1), flag("new", 1))
+}
+
+// A caller of All keeps a map that nothing changes any more.
+func TestMapsOfAllNeverChange(t *testing.T) {
+	t.Parallel()
+	for mode, ttl := range cachingTTLs {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			storeFlags(t, f)
+			store := f.newStore(CacheTTL(ttl))
+			changes := []func() error{
+				all(store),
+				func() error { return store.Upsert(ld.Features, flag("f", 2)) },
+				func() error { return store.Upsert(ld.Features, flag("new", 1)) },
+				func() error { return store.Delete(ld.Features, "f", 3) },
+				func() error { return store.Init(allData(flag("g", 1))) },
+				func() error { return store.Upsert(ld.Features, flag("g", 2)) },
+			}
+			type snapshot struct{ held, copied map[string]ld.VersionedData }
+			var snapshots []snapshot
+			for _, change := range changes {
+				require.NoError(t, change())
+				held, err := store.All(ld.Features)
+				require.NoError(t, err)
+				snapshots = append(snapshots, snapshot{held, maps.Clone(held)})
+			}
+			for i, s := range snapshots {
+				assert.Equal(t, s.copied, s.held, "the set after change %d", i)
+			}
+		})
+	}
+}
+
+// A failed write leaves what is cached as it was, where the TTL is positive:
+// whether the table has it is unknown.
+func TestFailedWritesChangeNothing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	storeFlags(t, f)
+	store := f.newStore(CacheTTL(time.Hour))
+	require.NoError(t, all(store)())
+	f.transport.setInterceptor(denying("PutItem", "BatchWriteItem"))
+
+	require.Error(t, store.Upsert(ld.Features, flag("f", 2)))
+	require.Error(t, store.Delete(ld.Features, "f", 3))
+	require.Error(t, store.Init(allData(flag("g", 4))))
+
+	assertGet(t, store, ld.Features, "f", flag("f", 1))
+	assertAll(t, store, ld.Features, flag("f", 1))
+}
+
+// Where items are cached for ever, All is the complete set, however little of
+// it the process knew before.
+func TestCachedForEverAllIsComplete(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	storeFlags(t, f)
+	store := f.newStore(CacheTTL(-1))
+	require.NoError(t, store.Upsert(ld.Features, flag("new", 1)))
+	require.NoError(t, get(store, "absent")())
+
+	assertAll(t, store, ld.Features, flag("f", 1), flag("new", 1))
+
+	require.NoError(t, f.newStore().Init(allData(flag("other", 1))))
+	f.transport.reset()
+	assertAll(t, store, ld.Features, flag("f", 1), flag("new", 1))
+	assertGet(t, store, ld.Features, "f", flag("f", 1))
+	assert.Empty(t, f.transport.recorded(), "it is read once")
+}
+
+// A process can be made to ask for any number of keys that don't exist.
+func TestUnknownKeysTakeLittleMemory(t *testing.T) {
+	for mode, ttl := range cachingTTLs {
+		for _, keepStale := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, stale values kept: %t", mode, keepStale), func(t *testing.T) {
+				const keys = 15 * maxAbsent
+				k := newKindCache("features", newClock(ttl), ttl, keepStale)
+				before := heapInUse()
+				for i := range keys {
+					path := fmt.Sprintf("/%0.500d/%d", 0, i)
+					_, err := k.read(path[502:], func() (ld.VersionedData, error) { return nil, nil })
+					require.NoError(t, err)
+				}
+				assert.Less(t, heapInUse()-before, int64(4<<20))
+				runtime.KeepAlive(k)
+			})
+		}
+	}
+}
+
+func heapInUse() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
+}
+
+// What has expired is freed, not just hidden.
+func TestExpiredItemsAreFreed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	store := f.newStore(CacheTTL(50 * time.Millisecond))
+	updated := flag("updated", 1)
+	initial := flag("initial", 1)
+	items := []weak.Pointer[ld.FeatureFlag]{weak.Make(updated), weak.Make(initial)}
+	require.NoError(t, store.Init(allData(initial)))
+	require.NoError(t, store.Upsert(ld.Features, updated))
+	updated, initial = nil, nil
+
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		return items[0].Value() == nil && items[1].Value() == nil
+	}, hangGuard, 10*time.Millisecond)
+	runtime.KeepAlive(store)
+}

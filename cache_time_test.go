@@ -1,0 +1,248 @@
+package lddynamodb
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+// holding answers as a table that holds these flags does. Writes succeed, and
+// change nothing.
+func holding(t *testing.T, flags ...*ld.FeatureFlag) interceptor {
+	type attributes = map[string]map[string]string
+	rows := []attributes{}
+	for _, f := range flags {
+		r, err := encodeRow("features", f)
+		require.NoError(t, err)
+		rows = append(rows, attributes{
+			"namespace": {"S": r.namespace}, "key": {"S": r.key}, "version": {"N": r.version}, "item": {"S": string(r.item)},
+		})
+	}
+	body := func(name string, value any) string {
+		encoded, err := json.Marshal(map[string]any{name: value})
+		require.NoError(t, err)
+		return string(encoded)
+	}
+	return func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
+		switch {
+		case r.action == "Query" && strings.Contains(string(r.body), `"features"`):
+			return answer(r, http.StatusOK, body("Items", rows)), nil
+		case r.action == "GetItem":
+			for i, f := range flags {
+				if strings.Contains(string(r.body), `"`+f.Key+`"`) {
+					return answer(r, http.StatusOK, body("Item", rows[i])), nil
+				}
+			}
+		}
+		return answerEmpty(r), nil
+	}
+}
+
+// denying lets requests of these actions fail, or of all where none is given,
+// in a way that the AWS SDK does not retry.
+func denying(actions ...string) interceptor {
+	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+		if len(actions) == 0 || contains(actions, r.action) {
+			return answerError(r, http.StatusBadRequest, "AccessDeniedException", "denied"), nil
+		}
+		return send()
+	}
+}
+
+func TestEverythingExpiresAfterOneTTL(t *testing.T) {
+	t.Parallel()
+	const moment = time.Nanosecond
+	// From TTLs that are all clock ticks to such that have many.
+	for _, ttl := range []time.Duration{time.Microsecond, 15 * time.Millisecond, time.Second, DefaultCacheTTL, 36 * time.Hour} {
+		for name, read := range map[string]func(ld.FeatureStore) error{
+			"an item":          func(s ld.FeatureStore) error { return get(s, "f")() },
+			"an absent item":   func(s ld.FeatureStore) error { return get(s, "absent")() },
+			"the complete set": func(s ld.FeatureStore) error { return all(s)() },
+			"no data set yet":  func(s ld.FeatureStore) error { s.Initialized(); return nil },
+		} {
+			t.Run(fmt.Sprintf("%s, %s", name, ttl), func(t *testing.T) {
+				t.Parallel()
+				inFakeTime(t, func(t *testing.T, f *fixture) {
+					f.transport.setInterceptor(holding(t, flag("f", 1)))
+					store := f.newStore(CacheTTL(ttl))
+					for reads := range 4 {
+						assert.Len(t, f.transport.recorded(), reads)
+						require.NoError(t, read(store))
+						require.Len(t, f.transport.recorded(), reads+1)
+						for _, pause := range []time.Duration{ttl / 3, ttl - ttl/3 - moment} {
+							time.Sleep(pause)
+							require.NoError(t, read(store))
+							require.Len(t, f.transport.recorded(), reads+1)
+						}
+						time.Sleep(moment)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Updates don't prolong the life of the complete set, which would keep changes
+// by other processes out of it for as long as there are updates.
+func TestUpdatesKeepTheExpiryOfTheCompleteSet(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(holding(t, flag("f", 1), flag("g", 1)))
+		store := f.newStore(CacheTTL(time.Minute))
+		assertAll(t, store, ld.Features, flag("f", 1), flag("g", 1))
+		time.Sleep(40 * time.Second)
+		require.NoError(t, store.Upsert(ld.Features, flag("f", 2)))
+		assertAll(t, store, ld.Features, flag("f", 2), flag("g", 1))
+		require.Len(t, f.transport.recorded("Query"), 1)
+		f.transport.setInterceptor(holding(t, flag("f", 2), flag("g", 2)))
+
+		time.Sleep(20 * time.Second)
+
+		assertAll(t, store, ld.Features, flag("f", 2), flag("g", 2))
+		assert.Len(t, f.transport.recorded("Query"), 2)
+	})
+}
+
+func TestConcurrentMissesShareARequest(t *testing.T) {
+	t.Parallel()
+	reads := map[string]func(ld.FeatureStore) (ld.VersionedData, error){
+		"Initialized": func(s ld.FeatureStore) (ld.VersionedData, error) { s.Initialized(); return flag("f", 1), nil },
+	}
+	for _, r := range overtaken {
+		reads[r.name] = r.read
+	}
+	for name, read := range reads {
+		for outcome, respond := range map[string]interceptor{
+			"a result": holding(t, flag("f", 1)),
+			"an error": denying(),
+			"a broken network": func(*sentRequest, func() (*http.Response, error)) (*http.Response, error) {
+				return nil, io.ErrUnexpectedEOF
+			},
+		} {
+			if name == "Initialized" && outcome != "a result" {
+				continue // it has no error
+			}
+			t.Run(name+", "+outcome, func(t *testing.T) {
+				t.Parallel()
+				inFakeTime(t, func(t *testing.T, f *fixture) {
+					const callers = 50
+					released := make(chan struct{})
+					f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+						<-released
+						return respond(r, send)
+					})
+					store := f.newStore(ClientConfig(f.awsConfig(f.transport).WithMaxRetries(0)))
+					var found, failed atomic.Int64
+					for range callers {
+						go func() {
+							if item, err := read(store); err != nil {
+								failed.Add(1)
+							} else if item != nil {
+								found.Add(1)
+							}
+						}()
+					}
+					synctest.Wait()
+					require.Len(t, f.transport.recorded(), 1)
+
+					close(released)
+					synctest.Wait()
+
+					assert.Len(t, f.transport.recorded(), 1)
+					if outcome == "a result" {
+						assert.EqualValues(t, callers, found.Load())
+						return
+					}
+					assert.EqualValues(t, callers, failed.Load())
+					f.transport.setInterceptor(holding(t, flag("f", 1)))
+					item, err := read(store)
+					require.NoError(t, err, "errors are not cached")
+					assert.Equal(t, flag("f", 1), item)
+				})
+			})
+		}
+	}
+}
+
+func TestInitializedIsAskedForUntilItIsTrue(t *testing.T) {
+	t.Parallel()
+	uninitialized := func(*testing.T) interceptor {
+		return func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
+			return answerEmpty(r), nil
+		}
+	}
+	// The row has its keys only, but for the store any attributes will do.
+	initialized := func(t *testing.T) interceptor { return holding(t, flag(initedKey, 1)) }
+	for mode, ttl := range map[string]time.Duration{"TTL positive": time.Hour, "TTL negative": -1} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				f.transport.setInterceptor(uninitialized(t))
+				store := f.newStore(CacheTTL(ttl))
+				for range 10 {
+					assert.False(t, store.Initialized())
+				}
+				assert.Len(t, f.transport.recorded(), 1)
+				f.transport.setInterceptor(initialized(t))
+
+				time.Sleep(max(ttl, DefaultCacheTTL)) // a process with a negative TTL has to notice at some time
+
+				for range 10 {
+					assert.True(t, store.Initialized())
+					time.Sleep(100 * time.Hour)
+				}
+				assert.Len(t, f.transport.recorded(), 2)
+			})
+		})
+		t.Run(mode+", after an Init", func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				f.transport.setInterceptor(uninitialized(t))
+				store := f.newStore(CacheTTL(ttl))
+				assert.False(t, store.Initialized())
+				require.NoError(t, store.Init(allData()))
+				f.transport.reset()
+
+				assert.True(t, store.Initialized())
+				assert.Empty(t, f.transport.recorded())
+			})
+		})
+	}
+	t.Run("TTL zero", func(t *testing.T) {
+		t.Parallel()
+		inFakeTime(t, func(t *testing.T, f *fixture) {
+			f.transport.setInterceptor(uninitialized(t))
+			store := f.newStore(CacheTTL(0))
+			for range 3 {
+				assert.False(t, store.Initialized())
+			}
+			assert.Len(t, f.transport.recorded(), 3)
+		})
+	})
+}
+
+// A closed store forgets what it has cached when it would have.
+func TestExpiryGoesOnAfterClose(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(holding(t, flag("f", 1)))
+		store := f.newStore(CacheTTL(time.Minute))
+		require.NoError(t, get(store, "f")())
+		require.NoError(t, store.(io.Closer).Close())
+
+		time.Sleep(time.Minute - time.Nanosecond)
+		assert.NoError(t, get(store, "f")())
+		time.Sleep(time.Nanosecond)
+		assert.Error(t, get(store, "f")())
+	})
+}
