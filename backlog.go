@@ -101,8 +101,10 @@ func initRank(kind ld.VersionedDataKind) int {
 
 // saveBacklog writes what waits, and takes over what the table has newer.
 func (c *cache) saveBacklog() error {
-	c.saving.Lock()
-	defer c.saving.Unlock()
+	if err := c.beginWriting(); err != nil {
+		return err
+	}
+	defer c.endWriting()
 	collections, inited := c.unsaved.collections()
 	for _, collection := range collections {
 		current, err := c.core.saveNewer(collection)

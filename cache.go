@@ -32,14 +32,16 @@ type cache struct {
 	initReads singleflight.Group
 	askAgain  atomic.Int64 // the instant until which inited is false without a request
 
-	saving     sync.RWMutex // held while what is unsaved is written, and shared by Inits
+	// writing is full while an Init or the backlog is being written. Each would
+	// undo some of the other. Nothing else waits for it.
+	writing    chan struct{}
 	unsaved    backlog
 	refreshes  sync.Map // of refreshKey: what is being re-read in the background
 	background background
 }
 
 func newCache(core *core, ttl time.Duration, staleValues StaleValuesPolicy) *cache {
-	c := &cache{core: core, ttl: ttl, staleValues: staleValues, clock: newClock(ttl)}
+	c := &cache{core: core, ttl: ttl, staleValues: staleValues, clock: newClock(ttl), writing: make(chan struct{}, 1)}
 	c.kinds.Store(new([]*kindCache))
 	if c.isForever() {
 		c.staleValues = EvictStaleValues // nothing gets stale
@@ -164,8 +166,10 @@ func (c *cache) upsertForever(k *kindCache, kind ld.VersionedDataKind, item ld.V
 
 // InitCollectionsInternal replaces the data in the table and in the cache.
 func (c *cache) InitCollectionsInternal(collections []utils.StoreCollection) error {
-	c.saving.RLock()
-	defer c.saving.RUnlock()
+	if err := c.beginWriting(); err != nil {
+		return err
+	}
+	defer c.endWriting()
 	since := make([]int, len(collections))
 	for i, collection := range collections {
 		k := c.kind(collection.Kind.GetNamespace())
@@ -185,6 +189,18 @@ func (c *cache) InitCollectionsInternal(collections []utils.StoreCollection) err
 	c.inited.Store(true)
 	return err
 }
+
+// beginWriting waits for its turn, or for the store to be closed.
+func (c *cache) beginWriting() error {
+	select {
+	case c.writing <- struct{}{}:
+		return nil
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
+}
+
+func (c *cache) endWriting() { <-c.writing }
 
 // storableItems leaves out items under whose keys reads find nothing.
 func storableItems(collection utils.StoreCollection) map[string]ld.VersionedData {
