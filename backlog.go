@@ -132,7 +132,8 @@ func (c *cache) saveBacklog() error {
 // has then. A malformed row in an item's place is left to the Init that the SDK
 // runs after an outage.
 func (c *core) saveNewer(collection utils.StoreCollection) (current []ld.VersionedData, err error) {
-	defer c.wrote()
+	c.beginWrite()
+	defer c.endWrite()
 	plan := c.encodeCollection(collection)
 	err = c.table.query(c.ctx, plan.namespace, true, func(rows []row) {
 		for _, r := range rows {

@@ -18,9 +18,9 @@ import (
 )
 
 // replicationLag is a generous bound of the time in which a write reaches all
-// of DynamoDB's replicas, usually within a second. For so long after a write of
-// this process its reads are consistent, whatever ConsistentReads says, and so
-// never older than what it wrote.
+// of DynamoDB's replicas, usually within a second. During a write of this process
+// and for so long after it, its reads are consistent, whatever ConsistentReads
+// says, and so never older than what it wrote.
 const replicationLag = 5 * time.Second
 
 var _ interface {
@@ -40,7 +40,8 @@ type core struct {
 
 	unstorable unstorableItems
 	malformed  sync.Map     // of string, the malformed rows that have been logged
-	lastWrite  atomic.Int64 // when, in Unix nanoseconds
+	writing    atomic.Int32 // how many writes are under way
+	lastWrite  atomic.Int64 // when the latest ended, in Unix nanoseconds
 
 	ctx    context.Context // done when the store is closed
 	cancel context.CancelFunc
@@ -184,7 +185,8 @@ func (c *core) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData) 
 // storeNewest returns the item, or the one in the table if that isn't older. It
 // tries again where, by then, the one that had been newer is gone.
 func (c *core) storeNewest(kind ld.VersionedDataKind, r row, item ld.VersionedData) (ld.VersionedData, error) {
-	defer c.wrote()
+	c.beginWrite()
+	defer c.endWrite()
 	for {
 		stored, err := c.table.putIfNewer(c.ctx, r)
 		if stored || err != nil {
@@ -280,10 +282,15 @@ func isMalformed(err error) bool {
 	return errors.As(err, &malformed)
 }
 
-func (c *core) wrote() { c.lastWrite.Store(time.Now().UnixNano()) }
+func (c *core) beginWrite() { c.writing.Add(1) }
+
+func (c *core) endWrite() {
+	c.lastWrite.Store(time.Now().UnixNano())
+	c.writing.Add(-1)
+}
 
 func (c *core) readsConsistently() bool {
-	return c.consistentReads || time.Since(time.Unix(0, c.lastWrite.Load())) < replicationLag
+	return c.consistentReads || c.writing.Load() > 0 || time.Since(time.Unix(0, c.lastWrite.Load())) < replicationLag
 }
 
 func (c *core) namespace(kind ld.VersionedDataKind) string { return c.prefixed(kind.GetNamespace()) }

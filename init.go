@@ -37,7 +37,8 @@ func (c *core) carryOut(plan *initPlan) error {
 	if plan.isEmpty() {
 		return nil
 	}
-	defer c.wrote()
+	c.beginWrite()
+	defer c.endWrite()
 	writer := batchWriter{table: c.table}
 	if err := plan.write(c.ctx, &writer); err != nil {
 		return fmt.Errorf("init: stored %d of %d changed items: %w", writer.stored.Load(), plan.changes(), err)
