@@ -209,7 +209,7 @@ func (f *fixture) enforce(p policy) (refused *atomic.Int64) {
 			return send()
 		}
 		refused.Add(1)
-		return refusal("access denied")(r)
+		return refusals["access denied"].answer(r)
 	})
 	return refused
 }

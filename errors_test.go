@@ -21,11 +21,14 @@ import (
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
 
-// refusals has errors that DynamoDB answers with, and what they are to tell.
-var refusals = map[string]struct {
+// A refusal is an error that DynamoDB answers with, and what the store is to tell
+// of it beside.
+type refusal struct {
 	code, message string
 	remedy        string
-}{
+}
+
+var refusals = map[string]refusal{
 	"access denied": {"AccessDeniedException",
 		"User: arn:aws:iam::123456789012:user/flags is not authorized to perform: dynamodb:ACTION on resource: " +
 			"arn:aws:dynamodb:us-east-1:123456789012:table/no-table because no identity-based policy allows the dynamodb:ACTION action",
@@ -44,11 +47,9 @@ var refusals = map[string]struct {
 	"account throttling": {"ThrottlingException", "Rate of requests exceeds the allowed throughput.", "give the table more capacity"},
 }
 
-func refusal(name string) func(*sentRequest) (*http.Response, error) {
-	return func(r *sentRequest) (*http.Response, error) {
-		message := strings.ReplaceAll(refusals[name].message, "ACTION", r.action)
-		return answerError(r, http.StatusBadRequest, refusals[name].code, message), nil
-	}
+func (refused refusal) answer(r *sentRequest) (*http.Response, error) {
+	message := strings.ReplaceAll(refused.message, "ACTION", r.action)
+	return answerError(r, http.StatusBadRequest, refused.code, message), nil
 }
 
 func TestErrorsTellTheTableTheCauseAndTheRemedy(t *testing.T) {
@@ -59,7 +60,7 @@ func TestErrorsTellTheTableTheCauseAndTheRemedy(t *testing.T) {
 				t.Parallel()
 				inFakeTime(t, func(t *testing.T, f *fixture) {
 					store := f.newStore()
-					f.transport.setInterceptor(failing(action, refusal(name)))
+					f.transport.setInterceptor(failing(action, refused.answer))
 
 					_, err := call(store, 1)
 
@@ -121,7 +122,7 @@ func TestErrorsAreLoggedOncePerOutage(t *testing.T) {
 
 func refuseAll(name string) interceptor {
 	return func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
-		return refusal(name)(r)
+		return refusals[name].answer(r)
 	}
 }
 

@@ -34,7 +34,7 @@ func TestOutageIsLoggedAtItsBeginningAndAtItsEnd(t *testing.T) {
 		require.Len(t, f.log.ofStores(), 1)
 
 		f.transport.setInterceptor(passEmpty)
-		time.Sleep(pollInterval)
+		time.Sleep(2 * pollInterval)
 
 		lines := f.log.ofStores()
 		require.Len(t, lines, 2)
@@ -42,7 +42,7 @@ func TestOutageIsLoggedAtItsBeginningAndAtItsEnd(t *testing.T) {
 		assert.Contains(t, lines[0], `Table "no-table" can't be used: GetItem features/any`)
 		assert.Contains(t, lines[1], "INFO:")
 		assert.Contains(t, lines[1], `Table "no-table" can be used again, after 1h0m`)
-		assert.InDelta(t, time.Since(began), loggedDuration(t, lines[1]), float64(pollInterval))
+		assert.InDelta(t, time.Since(began), loggedDuration(t, lines[1]), float64(2*pollInterval))
 	})
 }
 
@@ -102,7 +102,7 @@ func TestEndOfARelapseIsHeldBack(t *testing.T) {
 			t.Parallel()
 			inFakeTime(t, func(t *testing.T, f *fixture) {
 				store := f.newStore(CacheTTL(ttl))
-				f.transport.setInterceptor(failing("PutItem", refusal("access denied")))
+				f.transport.setInterceptor(failing("PutItem", refusals["access denied"].answer))
 
 				for i, held := range []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second, maxHold, maxHold, maxHold} {
 					require.Error(t, store.Upsert(ld.Features, flag("any", i+1)))
@@ -126,7 +126,7 @@ func TestOutageLastsUntilWhatWasRefusedIsStored(t *testing.T) {
 	t.Parallel()
 	inFakeTime(t, func(t *testing.T, f *fixture) {
 		store := f.newStore(CacheTTL(-1))
-		f.transport.setInterceptor(failing("PutItem", refusal("access denied")))
+		f.transport.setInterceptor(failing("PutItem", refusals["access denied"].answer))
 		require.Error(t, store.Upsert(ld.Features, flag("any", 1)))
 		time.Sleep(time.Minute)
 		assert.Len(t, f.log.ofStores(), 1)
@@ -144,7 +144,7 @@ func TestOutageAfterACalmIsNoRelapse(t *testing.T) {
 	inFakeTime(t, func(t *testing.T, f *fixture) {
 		store := f.newStore()
 		for i := range 5 {
-			f.transport.setInterceptor(failing("PutItem", refusal("access denied")))
+			f.transport.setInterceptor(failing("PutItem", refusals["access denied"].answer))
 			require.Error(t, store.Upsert(ld.Features, flag("any", 1)))
 			f.transport.setInterceptor(passEmpty)
 			time.Sleep(2 * pollInterval)
