@@ -1,0 +1,227 @@
+package faults_test
+
+import (
+	"fmt"
+	"hash/crc32"
+	"maps"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+const (
+	// checkout is the flag that changes all the time, and is evaluated.
+	checkout = "checkout"
+	// initialFlags make an Init of several batches.
+	initialFlags = 40
+	// sdkPoll is how often the SDK looks whether an outage is over.
+	sdkPoll = 500 * time.Millisecond
+)
+
+// A directApp uses stores as the SDK would: one as a process does that is
+// connected to LaunchDarkly, and one as in daemon mode. A store that caches for
+// ever never sees what others write, so then it is the first one only.
+type directApp struct {
+	f         *fixture
+	fault     fault
+	connected ld.FeatureStore
+	stores    []ld.FeatureStore
+
+	version  int                                                  // of the latest change at LaunchDarkly
+	data     map[ld.VersionedDataKind]map[string]ld.VersionedData // what LaunchDarkly has
+	outdated bool                                                 // an update or Init failed
+	updates  updateCount
+}
+
+func newDirectApp(f *fixture, mode mode, fault fault) *directApp {
+	a := &directApp{f: f, fault: fault, connected: f.newStore()}
+	a.stores = append(a.stores, a.connected)
+	if mode != forever {
+		a.stores = append(a.stores, f.newStore())
+	}
+	a.replaceAll()
+	require.False(f.t, a.outdated, "the first Init failed")
+	require.Empty(f.t, a.problem()) // and everything is in the caches now
+	return a
+}
+
+// replaceAll has LaunchDarkly send everything in a new version.
+func (a *directApp) replaceAll() {
+	a.version++
+	a.data = map[ld.VersionedDataKind]map[string]ld.VersionedData{
+		ld.Features: {checkout: newFlag(checkout, a.version), "old-banner": newFlag("old-banner", a.version)},
+		ld.Segments: {"beta-testers": &ld.Segment{Key: "beta-testers", Version: a.version}},
+	}
+	for i := range initialFlags {
+		key := fmt.Sprintf("flag-%d", i)
+		a.data[ld.Features][key] = newFlag(key, a.version)
+	}
+	a.init()
+}
+
+func newFlag(key string, version int) *ld.FeatureFlag {
+	return &ld.FeatureFlag{Key: key, Version: version, On: true, Salt: saltOf(version), Variations: []interface{}{true, false}}
+}
+
+// saltOf lets a test see that a version is not just a wrong number.
+func saltOf(version int) string {
+	return fmt.Sprintf("%08x", crc32.ChecksumIEEE(fmt.Append(nil, version)))
+}
+
+// init sends what LaunchDarkly sends at a connection: everything but what it has
+// deleted.
+func (a *directApp) init() {
+	data := make(map[ld.VersionedDataKind]map[string]ld.VersionedData)
+	for kind, items := range a.data {
+		data[kind] = make(map[string]ld.VersionedData)
+		for key, item := range items {
+			if !item.IsDeleted() {
+				data[kind][key] = item
+			}
+		}
+	}
+	err := a.connected.Init(data)
+	a.outdated = err != nil
+	a.check(err)
+}
+
+// update has LaunchDarkly send an update of each sort.
+func (a *directApp) update() {
+	a.version++
+	a.upsert(ld.Features, newFlag(checkout, a.version))
+	a.upsert(ld.Features, newFlag("new-banner", a.version))
+	a.upsert(ld.Features, ld.Features.MakeDeletedItem("old-banner", a.version))
+	a.upsert(ld.Segments, &ld.Segment{Key: "beta-testers", Version: a.version, Included: []string{"alice"}})
+}
+
+func (a *directApp) upsert(kind ld.VersionedDataKind, item ld.VersionedData) {
+	a.data[kind][item.GetKey()] = item
+	err := a.connected.Upsert(kind, item)
+	a.check(err)
+	a.outdated = a.outdated || err != nil
+	a.updates.add(a.f, kind, item, err)
+}
+
+func (a *directApp) check(err error) {
+	if err != nil {
+		assert.ErrorContains(a.f.t, err, a.fault.says)
+	}
+}
+
+// evaluations are the ways to evaluate checkout.
+func (a *directApp) evaluations() []func() answer {
+	var ways []func() answer
+	for _, store := range a.stores {
+		ways = append(ways, func() answer {
+			item, err := store.Get(ld.Features, checkout)
+			return a.judge(item, err)
+		}, func() answer {
+			items, err := store.All(ld.Features)
+			if err == nil {
+				assert.GreaterOrEqual(a.f.t, len(items), initialFlags, "some flags are missing in All")
+			}
+			return a.judge(items[checkout], err)
+		})
+	}
+	return ways
+}
+
+func (a *directApp) judge(item ld.VersionedData, err error) answer {
+	switch {
+	case err != nil:
+		a.check(err)
+		return failed
+	case item == nil:
+		return absent
+	}
+	assert.Equal(a.f.t, saltOf(item.GetVersion()), item.(*ld.FeatureFlag).Salt, "a flag that LaunchDarkly never had")
+	if item.GetVersion() < a.version {
+		return lastKnown
+	}
+	return newest
+}
+
+// recover does what the SDK does after an outage.
+func (a *directApp) recover() {
+	for a.outdated {
+		time.Sleep(sdkPoll)
+		a.init()
+	}
+}
+
+// problem tells what is not as LaunchDarkly has it, in a store or the table.
+func (a *directApp) problem() string {
+	expected := a.expected()
+	for i, store := range a.stores {
+		served, err := served(store)
+		if err != nil {
+			return fmt.Sprintf("store %d: %s", i, err)
+		}
+		if !maps.Equal(expected, served) {
+			return fmt.Sprintf("store %d has %v, should have %v", i, served, expected)
+		}
+	}
+	rows := a.f.rows()
+	if _, inited := rows["$inited/$inited"]; !inited {
+		return "the table does not say that it is complete"
+	}
+	delete(rows, "$inited/$inited")
+	a.addDeleted(expected, rows)
+	if !maps.Equal(expected, rows) {
+		return fmt.Sprintf("the table has %v, should have %v", rows, expected)
+	}
+	return ""
+}
+
+// expected has the versions of what LaunchDarkly has, by "namespace/key".
+func (a *directApp) expected() map[string]int {
+	expected := make(map[string]int)
+	for kind, items := range a.data {
+		for key, item := range items {
+			if !item.IsDeleted() {
+				expected[kind.GetNamespace()+"/"+key] = item.GetVersion()
+			}
+		}
+	}
+	return expected
+}
+
+// addDeleted expects deleted items where the table has rows of them. An Init
+// removes them.
+func (a *directApp) addDeleted(expected, rows map[string]int) {
+	for kind, items := range a.data {
+		for key, item := range items {
+			name := kind.GetNamespace() + "/" + key
+			if _, there := rows[name]; there && item.IsDeleted() {
+				expected[name] = item.GetVersion()
+			}
+		}
+	}
+}
+
+// served has the versions that a store serves in All, and sees that Get serves
+// the same of what changes.
+func served(store ld.FeatureStore) (map[string]int, error) {
+	served := make(map[string]int)
+	for _, kind := range ld.VersionedDataKinds {
+		items, err := store.All(kind)
+		if err != nil {
+			return nil, err
+		}
+		for key, item := range items {
+			served[kind.GetNamespace()+"/"+key] = item.GetVersion()
+		}
+		for _, key := range []string{checkout, "old-banner", "new-banner", "beta-testers"} {
+			item, err := store.Get(kind, key)
+			if err != nil {
+				return nil, err
+			}
+			if item != nil && items[key] == nil || items[key] != nil && (item == nil || item.GetVersion() != items[key].GetVersion()) {
+				return nil, fmt.Errorf("Get and All disagree about %s", key)
+			}
+		}
+	}
+	return served, nil
+}

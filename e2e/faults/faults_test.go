@@ -1,0 +1,114 @@
+package faults_test
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+)
+
+// A fault is something that goes wrong between stores and DynamoDB, or there.
+type fault struct {
+	name   string
+	effect effect
+	says   string // in the errors that it causes; empty where they vary
+	begin  func(*fixture)
+	mend   func(*fixture) // nil: the network becomes as it should be
+
+	timeout   time.Duration // RequestTimeout; 0: more than any request takes
+	ownServer bool          // that can be killed
+	underSDKs bool          // to be tested with whole SDKs, too
+}
+
+// faults in the order of the table of results.
+var faults = []fault{
+	{name: "Connections refused", says: "connection refused", begin: refuse, underSDKs: true},
+	{name: "Black hole", says: "gave up after 1s", begin: behave(conduct{swallow: true}), timeout: time.Second, underSDKs: true},
+	{name: "2 s latency", effect: slow, begin: behave(conduct{delay: 2 * time.Second})},
+	{name: "2 s latency, 1 s timeout", says: "gave up after 1s", begin: behave(conduct{delay: 2 * time.Second}), timeout: time.Second},
+	{name: "Connections reset amid a response", begin: behave(conduct{reset: true})},
+
+	{name: "Responses cut in half", begin: intercept(damage(cutInHalf, true))},
+	{name: "Responses cut in half, no checksums", says: "SerializationError", begin: intercept(damage(cutInHalf, false))},
+	{name: "Responses empty, no checksums", says: "SerializationError", begin: intercept(damage(cutAll, false))},
+	{name: "Responses with wrong numbers", says: "CRC32", begin: intercept(damage(changeDigits, true))},
+	{name: "Responses half zeros, no checksums", says: "SerializationError", begin: intercept(damage(overwriteEnd, false))},
+
+	answers(http.StatusInternalServerError, dynamodb.ErrCodeInternalServerError),
+	answers(http.StatusServiceUnavailable, "ServiceUnavailable"),
+	pages(http.StatusInternalServerError),
+	pages(http.StatusNotImplemented),
+	pages(http.StatusBadGateway),
+	pages(http.StatusServiceUnavailable),
+	pages(http.StatusGatewayTimeout),
+
+	answers(http.StatusBadRequest, dynamodb.ErrCodeProvisionedThroughputExceededException),
+	answers(http.StatusBadRequest, "ThrottlingException"),
+	answers(http.StatusBadRequest, dynamodb.ErrCodeRequestLimitExceeded),
+	{name: "All of every batch unprocessed", effect: noBatches, begin: intercept(answerUnprocessed)},
+
+	{name: "Half of all requests fail", effect: flaky, begin: intercept(answerHalf), underSDKs: true},
+	{name: "Credentials expire", says: "expired", begin: expireCredentials, mend: renewCredentials, underSDKs: true},
+	{name: "DynamoDB killed amid an Init, back empty", begin: killAmidInit, mend: startEmpty, ownServer: true, underSDKs: true},
+}
+
+func answers(status int, code string) fault {
+	return fault{name: code, says: code, begin: intercept(answerError(status, code))}
+}
+
+func pages(status int) fault {
+	text := http.StatusText(status)
+	return fault{name: "HTTP " + text + " from a gateway", begin: intercept(answerPage(status))}
+}
+
+func refuse(f *fixture) { f.network.proxy.refuse() }
+
+func behave(c conduct) func(*fixture) {
+	return func(f *fixture) { f.network.proxy.behave(c) }
+}
+
+func intercept(i interceptor) func(*fixture) {
+	return func(f *fixture) { f.network.setInterceptor(i) }
+}
+
+func expireCredentials(f *fixture) { f.network.setInterceptor(answerExpired(f.network.wallet)) }
+
+func renewCredentials(f *fixture) { f.network.wallet.renew() }
+
+// killAmidInit kills DynamoDB when an Init has written one batch and sends the
+// next.
+func killAmidInit(f *fixture) {
+	first := make(chan struct{})
+	var begin, kill sync.Once
+	f.network.setInterceptor(func(r *http.Request, send func() (*http.Response, error)) (*http.Response, error) {
+		if actionOf(r) != "BatchWriteItem" {
+			return send()
+		}
+		isFirst := false
+		begin.Do(func() { isFirst = true })
+		if isFirst {
+			defer close(first)
+			return send()
+		}
+		<-first
+		kill.Do(f.server.Close)
+		return send()
+	})
+}
+
+// startEmpty starts DynamoDB anew, and makes the table that is gone.
+func startEmpty(f *fixture) {
+	f.network.setInterceptor(nil)
+	f.startServer(f.server.Port())
+	f.createTable()
+}
+
+func (f *fixture) mend(fault fault) {
+	if fault.mend != nil {
+		fault.mend(f)
+		return
+	}
+	f.network.setInterceptor(nil)
+	f.network.proxy.mend(f.t)
+}
