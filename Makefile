@@ -61,6 +61,7 @@ cover: ## Show how much of the root package its own tests cover
 .PHONY: bench bench-charts
 bench: ## Measure Init and cached reads against the plain ways, and keep that in bench.out
 	@go test -run '^$$' -bench . -benchmem -timeout 2h . | tee bench.out && ! grep -q ^FAIL bench.out
+	@go run ./internal/benchtable < bench.out
 
 bench-charts: bench.out ## Draw the README's charts from bench.out
 	@go run ./internal/benchcharts < bench.out
