@@ -9,15 +9,13 @@ require (
 	github.com/stretchr/testify v1.12.1
 	github.com/valyala/fastjson v1.6.10
 	go.uber.org/goleak v1.3.0
+	go.yaml.in/yaml/v3 v3.0.5
 	golang.org/x/sync v0.20.0
 	gopkg.in/launchdarkly/go-server-sdk.v4 v4.0.0-20200729232655-2a44fb361895
 	pgregory.net/rapid v1.3.0
 )
 
-require (
-	github.com/jmespath/go-jmespath v0.4.0 // indirect
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
-)
+require github.com/jmespath/go-jmespath v0.4.0 // indirect
 
 // The SDK has no module of its own and this repository builds without it: see
 // internal/sdkv4/README.md. A replace counts only here, so applications that
