@@ -3,8 +3,10 @@ package lddynamodb
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/request"
@@ -133,6 +135,29 @@ func TestRowsOfOtherSDKsAreRead(t *testing.T) {
 			assert.Empty(t, f.log.ofStores())
 		})
 	}
+}
+
+// A deletion that another program wrote during an outage is newer than what
+// waits to be written, though its JSON has another key.
+func TestADeletedRowOfAnotherSDKWinsOverWhatWaited(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	store := f.newStore(CacheTTL(-1))
+	f.transport.setInterceptor(func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
+		return answerError(r, http.StatusBadRequest, "AccessDeniedException", "no"), nil
+	})
+	require.Error(t, store.Upsert(ld.Features, flag("f", 4)))
+	assertGet(t, store, ld.Features, "f", flag("f", 4))
+	f.putRow(itemRow("features", "f", 5, `{"key":"$deleted","version":5,"deleted":true}`))
+
+	f.transport.setInterceptor(nil)
+
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		item, err := store.Get(ld.Features, "f")
+		require.NoError(c, err)
+		assert.Nil(c, item)
+	}, hangGuard, 10*time.Millisecond)
+	assertAll(t, store, ld.Features)
 }
 
 func TestAttributesOfOtherProgramsDoNoHarm(t *testing.T) {
