@@ -2,7 +2,6 @@ package lddynamodb
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
@@ -58,7 +57,7 @@ func (o *options) newClient() (dynamodbiface.DynamoDBAPI, error) {
 	}
 	awsSession, err := o.newSession()
 	if err != nil {
-		return nil, fmt.Errorf("lddynamodb: make an AWS session for table %q: %w", o.table, err)
+		return nil, &tableError{action: "make an AWS session", table: o.table, cause: err}
 	}
 	return dynamodb.New(awsSession, o.clientConfigs...), nil
 }

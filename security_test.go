@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httputil"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/credentials"
+	"github.com/aws/aws-sdk-go/aws/session"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -299,4 +302,19 @@ func TestItemsThatCantBeStoredAreNotLogged(t *testing.T) {
 		assert.Len(t, f.log.ofStores("ERROR:"), 3)
 		assert.NotContains(t, strings.Join(f.log.all(), "\n"), secretInFlag)
 	})
+}
+
+// TestSessionErrorRepeatsNoCredentials is about a configuration file that can't
+// be parsed: the AWS SDK's error repeats it, as decimal character codes.
+func TestSessionErrorRepeatsNoCredentials(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "config")
+	require.NoError(t, os.WriteFile(file, []byte("[default\naws_secret_access_key=the-secret\n"), 0o600))
+
+	_, err := NewDynamoDBFeatureStore("table", SessionOptions(session.Options{
+		SharedConfigState: session.SharedConfigEnable, SharedConfigFiles: []string{file},
+	}))
+
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), "115 101 99 114 101 116", "the codes of 'secret'")
 }
