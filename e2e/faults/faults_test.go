@@ -25,8 +25,8 @@ type fault struct {
 var faults = []fault{
 	{name: "Connections refused", says: "connection refused", begin: refuse, underSDKs: true},
 	{name: "Black hole", says: "gave up after 1s", begin: behave(conduct{swallow: true}), timeout: time.Second, underSDKs: true},
-	{name: "2 s latency", effect: slow, begin: behave(conduct{delay: 2 * time.Second})},
-	{name: "2 s latency, 1 s timeout", says: "gave up after 1s", begin: behave(conduct{delay: 2 * time.Second}), timeout: time.Second},
+	{name: "Responses 2 s late", effect: slow, begin: behave(conduct{delay: 2 * time.Second})},
+	{name: "Responses 2 s late, 1 s timeout", says: "gave up after 1s", begin: behave(conduct{delay: 2 * time.Second}), timeout: time.Second},
 	{name: "Connections reset amid a response", begin: behave(conduct{reset: true})},
 
 	{name: "Responses cut in half", begin: intercept(damage(cutInHalf, true))},

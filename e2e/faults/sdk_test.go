@@ -174,6 +174,12 @@ func (s *watchedStore) Upsert(kind ld.VersionedDataKind, item ld.VersionedData) 
 	return err
 }
 
+func (s *watchedStore) counted() updateCount {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.updates
+}
+
 func (s *watchedStore) Close() error { return s.FeatureStore.(io.Closer).Close() }
 
 // await waits until an Init or Upsert of that version has succeeded or failed.

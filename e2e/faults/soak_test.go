@@ -240,7 +240,7 @@ func (m *soakMember) reconnect() {
 	if strings.Contains(err.Error(), "changed items") {
 		// It failed while it wrote. What was on its way to DynamoDB then may yet
 		// be stored, and must not meet an update.
-		time.Sleep(2 * time.Second)
+		time.Sleep(5 * time.Second)
 	}
 }
 

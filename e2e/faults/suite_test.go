@@ -50,8 +50,9 @@ func TestFaultsUnderSDKs(t *testing.T) {
 		forEachMode(t, fault, func(f *fixture, mode mode) {
 			app := newSDKApp(f, mode)
 			measured := goThrough(f, app, mode, fault)
-			requireKept(f.t, app.store.updates, fault)
-			sdkResults.add(fault, mode, measured, app.store.updates.lost)
+			updates := app.store.counted()
+			requireKept(f.t, updates, fault)
+			sdkResults.add(fault, mode, measured, updates.lost)
 		})
 	}
 }
