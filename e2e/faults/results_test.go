@@ -133,9 +133,11 @@ Made by the tests in this folder, against DynamoDB Local. Each cell has what
 evaluations got during the fault, after the TTL had run out, and how long it
 took from the end of the fault until all stores and the table were right again.
 That includes the half second in which the SDK looks whether an outage is over.
+One store belongs to a process that is connected to LaunchDarkly. Another is in
+daemon mode, except with TTL < 0, where it would never see an update.
 
 - newest: what LaunchDarkly had sent last, although the table may not have it
-- last known: what had been in the table before the fault
+- last known: an older version, which the table had
 - errors: the SDK then answers with the application's default value
 
 The TTL is ` + ttl.String() + `. Of each fault, the updates that the store acknowledged during
