@@ -1,0 +1,38 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestReadResults(t *testing.T) {
+	t.Parallel()
+	r, err := readResults(strings.NewReader(`goos: linux
+pkg: example.com/p
+BenchmarkGet/1000/ours-2         	  100	        25.5 ns/op	       0 B/op	       0 allocs/op
+BenchmarkInit/1000/plain         	    1	 840000000 ns/op	  1001 WCU/op
+--- BENCH: BenchmarkInit/1000/plain
+PASS
+ok  	example.com/p	1.2s
+`))
+	require.NoError(t, err)
+	assert.Equal(t, results{
+		"BenchmarkGet/1000/ours":   {"ns/op": 25.5, "B/op": 0, "allocs/op": 0},
+		"BenchmarkInit/1000/plain": {"ns/op": 840000000, "WCU/op": 1001},
+	}, r)
+
+	value, err := r.get("BenchmarkInit/1000/plain", "WCU/op")
+	require.NoError(t, err)
+	assert.InDelta(t, 1001, value, 0)
+	_, err = r.get("BenchmarkInit/1000/plain", "RCU/op")
+	assert.EqualError(t, err, "the benchmarks' output has no RCU/op of BenchmarkInit/1000/plain")
+}
+
+func TestReadResultsThatAreCutOff(t *testing.T) {
+	t.Parallel()
+	_, err := readResults(strings.NewReader("BenchmarkGet 100 25.5.1 ns/op\n"))
+	assert.ErrorContains(t, err, "25.5.1")
+}
