@@ -143,7 +143,9 @@ func TestInitKeepsBatchesUnderDynamoDBsLimits(t *testing.T) {
 	require.NoError(t, f.newStore().Init(allData(data...)))
 
 	for _, r := range f.transport.recorded("BatchWriteItem") {
-		assert.LessOrEqual(t, len(r.writeRequests()), 25)
+		table, requests := r.batch()
+		assert.Equal(t, f.table, table)
+		assert.LessOrEqual(t, len(requests), 25)
 		assert.Less(t, len(r.body), 16<<20)
 	}
 	assertAll(t, f.newStore(), ld.Features, data...)
