@@ -29,7 +29,7 @@ dynamodb-local: ## Run a DynamoDB Local in the foreground, on PORT (default 8000
 # How long make soak works.
 SOAK ?= 60s
 
-.PHONY: test test-faults soak test-node test-sdk cover $(modules:%=test-in/%)
+.PHONY: test test-faults soak fleet test-node test-sdk cover $(modules:%=test-in/%)
 test: $(modules:%=test-in/%) ## Run the tests of all modules, with the race detector
 
 # The fault suite takes minutes and the Node tests take Node.js, so these have
@@ -42,6 +42,9 @@ test-faults: ## Run the fault suite: outages, bad networks, DynamoDB killed and 
 
 soak: ## Run stores in several processes with faults that come and go, for SOAK (default 60s)
 	@cd e2e/faults && go test -race -count=1 -timeout 0 -v -run TestSoak -args -soak=$(SOAK)
+
+fleet: ## Count what 20 clients cost that start at once, on an empty table and on a full one
+	@cd e2e && go test -count=1 -v -run '^TestRestartedFleet$$' . | grep -e 'clients start' -e '^ok' -e FAIL
 
 test-node: ## Check that the Node SDK and this package share a table
 	@cd e2e && go test -race -count=1 ./node

@@ -34,7 +34,7 @@ func seed(table *localtable.Table, flagsAndSegments []byte, logger ld.Logger) er
 		return err
 	}
 	store, err := lddynamodb.NewDynamoDBFeatureStore(table.Name,
-		lddynamodb.ClientConfig(localtable.Config(table.Endpoint).WithMaxRetries(0)),
+		lddynamodb.ClientConfig(localtable.Config(table.Endpoint)),
 		lddynamodb.Logger(logger))
 	if err != nil {
 		return err
