@@ -126,7 +126,7 @@ func (p panel) x(percent float64) float64 { return p.left + p.width*percent/p.ma
 
 func (p panel) drawAxis(pic *picture, name, baseline string, bottom int) {
 	pic.text(p.left, top-22, "start", "head", name)
-	step := 25 * math.Ceil(p.max/125) // some four or five lines
+	step := 50 * math.Ceil(p.max/200) // some four lines
 	for percent := 0.0; percent <= p.max; percent += step {
 		if percent != 100 {
 			pic.line("grid", p.x(percent), top-6, bottom+4)
