@@ -99,7 +99,9 @@ func initRank(kind ld.VersionedDataKind) int {
 	}
 }
 
-// saveBacklog writes what waits, and takes over what the table has newer.
+// saveBacklog writes what waits, and takes over what the table has newer. It
+// leaves deletes to the Init that the SDK runs next: an obsolete row looks like
+// another process's new one.
 func (c *cache) saveBacklog() error {
 	if err := c.beginWriting(); err != nil {
 		return err

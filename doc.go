@@ -104,7 +104,13 @@
 // older data runs against an update, or against an Init with newer data, each row
 // is complete and valid, but some may be older than they should be, and a row
 // that only the newer data has may be missing. The next update of such a flag, or
-// the next Init of any connected process, mends it.
+// the next Init of any connected process, mends it. The same goes for a batch of
+// an Init that timed out or lost its connection, where the network delivers it
+// late, after an update of the same flag.
+//
+// With a negative TTL, what the table refused is written later without the
+// deletes of an Init, since nothing tells obsolete rows from another process's
+// new ones. The Init that the SDK runs after every outage makes up for it.
 //
 // Reads are strongly consistent unless [ConsistentReads] is turned off. Across
 // regions, in a DynamoDB global table, they are not: there the last writer wins,
