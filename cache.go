@@ -41,7 +41,7 @@ type cache struct {
 }
 
 func newCache(core *core, ttl time.Duration, staleValues StaleValuesPolicy) *cache {
-	c := &cache{core: core, ttl: ttl, staleValues: staleValues, clock: newClock(ttl), writing: make(chan struct{}, 1)}
+	c := &cache{core: core, ttl: ttl, staleValues: staleValues, clock: newClock(), writing: make(chan struct{}, 1)}
 	c.kinds.Store(new([]*kindCache))
 	if c.isForever() {
 		c.staleValues = EvictStaleValues // nothing gets stale
@@ -240,7 +240,10 @@ func (c *cache) InitializedInternal() bool {
 // IsStoreAvailable tells whether the table can be used again. It can only once
 // it has what it could not take before.
 func (c *cache) IsStoreAvailable() bool {
-	if !c.core.isReachable() || c.core.observe(c.saveBacklog()) != nil {
+	if c.isClosed() {
+		return true
+	}
+	if !c.core.isReachable() || c.core.observeWrite(c.saveBacklog()) != nil {
 		return false
 	}
 	c.askAgain.Store(0)
@@ -275,16 +278,18 @@ func (c *cache) kind(namespace string) *kindCache {
 // closed.
 func (c *cache) keepTime() {
 	defer c.clock.stop()
-	ticker := time.NewTicker(c.clock.every)
+	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()
-	for ticks := 1; ; ticks++ {
+	nextSweep := c.clock.in(c.ttl)
+	for {
 		select {
 		case <-ticker.C:
 			c.clock.tick()
 		case <-c.ctx.Done():
 			return
 		}
-		if ticks%ticksPerTTL == 0 {
+		if c.clock.isPast(nextSweep) {
+			nextSweep = c.clock.in(c.ttl)
 			for _, k := range *c.kinds.Load() {
 				k.sweep()
 			}

@@ -241,7 +241,7 @@ func TestUnknownKeysTakeLittleMemory(t *testing.T) {
 		for _, keepStale := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, stale values kept: %t", mode, keepStale), func(t *testing.T) {
 				const keys = 15 * maxAbsent
-				k := newKindCache("features", newClock(ttl), ttl, keepStale)
+				k := newKindCache("features", newClock(), ttl, keepStale)
 				before := heapInUse()
 				for i := range keys {
 					path := fmt.Sprintf("/%0.500d/%d", 0, i)

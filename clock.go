@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// ticksPerTTL makes a sixteenth of a TTL the part in which a clock has to ask
-	// for the time.
-	ticksPerTTL = 32
-	// minTick keeps a very short TTL from making a clock busy.
-	minTick = 10 * time.Millisecond
+	// tickInterval is short against common TTLs, and long enough for an idle
+	// process not to notice.
+	tickInterval = 500 * time.Millisecond
+	// nearTicks lets a busy machine be late with three ticks.
+	nearTicks = 4
 )
 
 // An instant is a point in time on a clock: nanoseconds since it was made.
@@ -22,17 +22,16 @@ const never instant = math.MaxInt64
 
 // A clock tells whether an instant is past. It asks the system for the time only
 // if the instant is near, because that takes longer than all the rest of a hit.
-// For this it has to be told now and then that time goes on.
+// For this it has to be told at each tickInterval that time goes on.
 type clock struct {
-	made  time.Time
-	every time.Duration // how often to call tick
-	tock  atomic.Int64  // the instant of the latest tick
-	near  atomic.Int64  // how long after that an instant is near
+	made time.Time
+	tock atomic.Int64 // the instant of the latest tick
+	near atomic.Int64 // how long after that an instant is near
 }
 
-func newClock(ttl time.Duration) *clock {
-	c := &clock{made: time.Now(), every: max(ttl/ticksPerTTL, minTick)}
-	c.near.Store(int64(2 * c.every))
+func newClock() *clock {
+	c := &clock{made: time.Now()}
+	c.near.Store(int64(nearTicks * tickInterval))
 	return c
 }
 
@@ -46,7 +45,7 @@ func (c *clock) in(ttl time.Duration) instant {
 	return never
 }
 
-// isPast is exact as long as no tick is late by more than a whole tick.
+// isPast is exact unless ticks are late by more than nearTicks allows.
 func (c *clock) isPast(i instant) bool {
 	tock := instant(c.tock.Load())
 	switch {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
 )
 
 var errNotInitialized = errors.New("the store is not initialized")
@@ -100,4 +101,20 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 			assert.NoError(t, goleak.Find(before))
 		})
 	}
+}
+
+// The SDK goes on asking a store that it has closed, if an error came after that,
+// until the answer is yes.
+func TestClosedStoreIsNothingToWaitFor(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	opts, err := newOptions(f.table, nil)
+	require.NoError(t, err)
+	core := opts.newCore(f.newClient(f.transport), ldlog.Loggers{})
+	cache := newCache(core, -1, EvictStaleValues)
+	require.NoError(t, cache.Close())
+
+	assert.True(t, core.IsStoreAvailable())
+	assert.True(t, cache.IsStoreAvailable())
+	assert.Empty(t, f.transport.recorded())
 }

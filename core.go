@@ -39,7 +39,7 @@ type core struct {
 	outage          *outage
 
 	unstorable unstorableItems
-	malformed  sync.Map     // of string, the malformed rows that have been logged
+	malformed  sync.Map     // of rowKey, the versions of malformed rows that have been logged
 	writing    atomic.Int32 // how many writes are under way
 	lastWrite  atomic.Int64 // when the latest ended, in Unix nanoseconds
 
@@ -105,14 +105,9 @@ func (c *core) getAll(kind ld.VersionedDataKind) (map[string]ld.VersionedData, e
 	}
 	items, err := c.readAll(kind)
 	if err != nil {
-		return nil, c.observe(err)
+		return nil, c.observeRead(err)
 	}
-	namespace := c.namespace(kind)
-	for key := range c.unstorable.of(namespace) {
-		if item := c.unstorable.newest(rowKey{namespace, key}, items[key]); item != nil {
-			items[key] = item
-		}
-	}
+	c.unstorable.mergeInto(items, c.namespace(kind))
 	return items, nil
 }
 
@@ -157,9 +152,9 @@ func (c *core) decodeAll(kind ld.VersionedDataKind, rows []row) []ld.VersionedDa
 	return items
 }
 
-// logMalformed logs a malformed row once for each of its versions.
+// logMalformed logs a malformed row once, until its version changes.
 func (c *core) logMalformed(r row, err error) {
-	if _, logged := c.malformed.LoadOrStore(r.rowKey.String()+"@"+r.version, true); !logged {
+	if logged, found := c.malformed.Swap(r.rowKey, r.version); !found || logged != r.version {
 		c.loggers.Errorf("Table %q: %s", c.table.name, err)
 	}
 }
@@ -177,7 +172,7 @@ func (c *core) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData) 
 	}
 	stored, err := c.storeNewest(kind, r, item)
 	if err != nil {
-		return nil, c.observe(err)
+		return nil, c.observeWrite(err)
 	}
 	return c.unstorable.newest(r.rowKey, stored), nil
 }
@@ -205,16 +200,13 @@ func (c *core) storeNewest(kind ld.VersionedDataKind, r row, item ld.VersionedDa
 // leaveOut keeps an item that can't be stored in memory, and returns what is
 // served from now on.
 func (c *core) leaveOut(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, reason error) ld.VersionedData {
-	var stored ld.VersionedData
-	if canBeSortKey(key.key) {
-		stored, _ = c.read(kind, key, true) // without it the item counts as the newest
-		if stored != nil && stored.GetVersion() >= item.GetVersion() {
-			return stored
-		}
-	}
-	c.keep(key, item, reason)
 	if !canBeSortKey(key.key) {
+		c.keep(key, item, reason)
 		return nil
+	}
+	stored, _ := c.read(kind, key, true) // without it the item counts as the newest
+	if stored == nil || stored.GetVersion() < item.GetVersion() {
+		c.keep(key, item, reason)
 	}
 	return c.unstorable.newest(key, stored)
 }
@@ -241,14 +233,20 @@ func (c *core) inited() (bool, error) {
 	return found, err
 }
 
-// IsStoreAvailable tells whether the table can be used again after an outage.
+// IsStoreAvailable tells whether the table can be used again after an outage. Of
+// a closed store it says yes, so that the SDK asks no more.
 func (c *core) IsStoreAvailable() bool {
+	if c.isClosed() {
+		return true
+	}
 	if !c.isReachable() {
 		return false
 	}
 	c.outage.end()
 	return true
 }
+
+func (c *core) isClosed() bool { return c.ctx.Err() != nil }
 
 func (c *core) isReachable() bool {
 	if c.outage.held() {
@@ -258,9 +256,9 @@ func (c *core) isReachable() bool {
 	return c.observeRead(err) == nil
 }
 
-// observe notes what a failed update or Init says of the table, and returns its
-// error.
-func (c *core) observe(err error) error {
+// observeWrite notes what a failed update or Init says of the table, and returns
+// its error.
+func (c *core) observeWrite(err error) error {
 	if c.isOutage(err) {
 		c.outage.begin(err, false)
 	}
@@ -275,7 +273,7 @@ func (c *core) observeRead(err error) error {
 	return err
 }
 
-func (c *core) isOutage(err error) bool { return err != nil && c.ctx.Err() == nil && !isMalformed(err) }
+func (c *core) isOutage(err error) bool { return err != nil && !c.isClosed() && !isMalformed(err) }
 
 func isMalformed(err error) bool {
 	var malformed *malformedRowError

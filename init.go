@@ -16,7 +16,7 @@ import (
 // are its prerequisites, then deletes what is obsolete, and says last of all
 // that the data set is complete.
 func (c *core) InitCollectionsInternal(collections []utils.StoreCollection) error {
-	return c.observe(c.init(collections))
+	return c.observeWrite(c.init(collections))
 }
 
 func (c *core) init(collections []utils.StoreCollection) error {

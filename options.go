@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/session"
@@ -159,8 +160,8 @@ func ConsistentReads(consistent bool) FeatureStoreOption {
 
 // Prefix keeps the data of several LaunchDarkly environments apart in one
 // table: partition keys begin with the prefix and a colon. The default, an
-// empty prefix, adds nothing. A prefix over 1,016 bytes is an error of the
-// constructor.
+// empty prefix, adds nothing. A prefix over 1,016 bytes, or one that is not
+// UTF-8, is an error of the constructor.
 //
 //	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
 //		lddynamodb.Prefix("production"))
@@ -168,6 +169,9 @@ func Prefix(prefix string) FeatureStoreOption {
 	return option(func(o *options) error {
 		if len(prefix) > maxPrefixBytes {
 			return fmt.Errorf("the prefix has %d bytes, over the limit of %d", len(prefix), maxPrefixBytes)
+		}
+		if !utf8.ValidString(prefix) {
+			return errors.New("the prefix is no valid UTF-8")
 		}
 		o.prefix = prefix
 		return nil

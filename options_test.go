@@ -30,6 +30,7 @@ func TestArgumentsThatMakeNoSenseAreRefusedAtOnce(t *testing.T) {
 		"a negative request timeout":     {"t", RequestTimeout(-time.Nanosecond), "-1ns is negative"},
 		"a policy above those there are": {"t", StaleValues(RefreshStaleValuesAsync + 1), "no StaleValuesPolicy 3"},
 		"a policy below those there are": {"t", StaleValues(-1), "no StaleValuesPolicy -1"},
+		"a prefix that is no text":       {"t", Prefix("\xff"), "UTF-8"},
 		"a prefix that fits into no key": {"t", Prefix(strings.Repeat("p", 1017)), "1017 bytes, over the limit of 1016"},
 	} {
 		t.Run(name, func(t *testing.T) {

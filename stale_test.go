@@ -134,6 +134,25 @@ func TestCallsDoNotWaitForAnOutageOneByOne(t *testing.T) {
 	})
 }
 
+// An application may call All alone. Once a read has failed, no further one is
+// tried until the SDK finds that the outage is over.
+func TestAllAloneFindsOutAboutAnOutage(t *testing.T) {
+	inStaleTime(t, true, func(t *testing.T, f *fixture, store ld.FeatureStore) {
+		time.Sleep(time.Hour)
+		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+			if r.action == "GetItem" {
+				return blackHole(r) // of the SDK's question, no answer comes
+			}
+			return denying()(r, send)
+		})
+		for range 100 {
+			assertAll(t, store, ld.Features, flag("f", 1))
+			synctest.Wait()
+		}
+		assert.Len(t, f.transport.recorded("Query"), 1)
+	})
+}
+
 func TestStaleValuesEvicted(t *testing.T) {
 	t.Parallel()
 	inFakeTime(t, func(t *testing.T, f *fixture) {

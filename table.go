@@ -68,7 +68,7 @@ func (t *table) query(ctx context.Context, namespace string, consistent bool, pa
 			return err
 		}
 		page(rows)
-		if next == nil {
+		if len(next) == 0 {
 			return nil
 		}
 		input.ExclusiveStartKey = next
@@ -172,7 +172,9 @@ func (t *table) batchWrite(ctx context.Context, requests []*dynamodb.WriteReques
 	err = t.call(ctx, "BatchWriteItem", func(ctx context.Context, lastAttempt request.Option) error {
 		output, err := t.client.BatchWriteItemWithContext(ctx, input, lastAttempt, refuseBadBody, leaveThrottlingToUs)
 		if err == nil {
-			unprocessed = output.UnprocessedItems[t.name]
+			for _, requests := range output.UnprocessedItems { // of the only table, by its name or its ARN
+				unprocessed = append(unprocessed, requests...)
+			}
 		}
 		return err
 	})

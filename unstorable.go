@@ -44,18 +44,21 @@ func (u *unstorableItems) newest(key rowKey, stored ld.VersionedData) ld.Version
 	return kept
 }
 
-// of returns what is kept of a namespace, by key. Keys that no row can have are
-// not among them: reads find nothing there.
-func (u *unstorableItems) of(namespace string) map[string]ld.VersionedData {
+// mergeInto makes items that were read the newest ones of a namespace. Under keys
+// that no row can have, reads find nothing.
+func (u *unstorableItems) mergeInto(items map[string]ld.VersionedData, namespace string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	items := make(map[string]ld.VersionedData)
-	for key, item := range u.items {
-		if key.namespace == namespace && canBeSortKey(key.key) {
-			items[key.key] = item
+	for key, kept := range u.items {
+		if key.namespace != namespace || !canBeSortKey(key.key) {
+			continue
+		}
+		if stored := items[key.key]; stored != nil && stored.GetVersion() > kept.GetVersion() {
+			delete(u.items, key)
+		} else {
+			items[key.key] = kept
 		}
 	}
-	return items
 }
 
 // retain makes what is kept of a namespace the same as what an Init left out.

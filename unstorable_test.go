@@ -115,6 +115,22 @@ func TestUpsertOfATooLargeItemThatIsNotNewer(t *testing.T) {
 	}
 }
 
+func TestUpsertOfATooLargeItemThatIsOlderThanTheKeptOne(t *testing.T) {
+	t.Parallel()
+	for name, ttl := range ttls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newUnstorableFixture(t, CacheTTL(ttl))
+			require.NoError(t, f.other.Upsert(ld.Features, flag("big", 6)))
+			require.NoError(t, f.store.Upsert(ld.Features, tooLarge(10)))
+
+			require.NoError(t, f.store.Upsert(ld.Features, tooLarge(5)))
+
+			f.assertServes(f.store, tooLarge(10))
+		})
+	}
+}
+
 // A too large item is served until this process gets a newer one, or another
 // one with an Init.
 func TestWhatTakesTheTooLargeItemsPlace(t *testing.T) {
