@@ -333,8 +333,8 @@ func TestAnUpdateUnderWayThatWasSeenIsNotUnseen(t *testing.T) {
 	}
 }
 
-// Of an update and an Init under way together, or of two Inits, the store
-// can't know which the table took last. It has what the table has.
+// Of an update and an Init under way together, the store can't know which the
+// table took last. It has what the table has. Two Inits take turns.
 func TestWritesUnderWayTogether(t *testing.T) {
 	t.Parallel()
 	type start = func(f *raceFixture, store ld.FeatureStore) *heldCall
@@ -374,9 +374,17 @@ func TestWritesUnderWayTogether(t *testing.T) {
 					require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
 					store := f.newStore(CacheTTL(ttl))
 					held := start(f, store)
-					require.NoError(t, write(store))
+					written := make(chan error, 1)
+					go func() { written <- write(store) }()
+					select {
+					case err := <-written:
+						require.NoError(t, err)
+						written <- nil
+					case <-time.After(100 * time.Millisecond): // it waits for its turn
+					}
 
 					held.finish()
+					require.NoError(t, await(t, "the other write", written))
 
 					f.assertAgreesWithTable(store)
 				})
