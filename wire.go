@@ -21,6 +21,9 @@ const sdkUnmarshalHandler = "awssdk.jsonrpc.Unmarshal"
 // maxBodyHint is above any page of DynamoDB's, which has 1 MB before escaping.
 const maxBodyHint = 16 << 20
 
+// responseParsers keep their memory from one response to the next.
+var responseParsers fastjson.ParserPool
+
 // A rowReader decodes the rows of a GetItem or Query response straight from
 // its body, at a fraction of what the AWS SDK's way through interface values
 // and reflection costs. Its option puts it into a request; it takes no part
@@ -50,7 +53,9 @@ func (rr *rowReader) unmarshal(r *request.Request) {
 }
 
 func (rr *rowReader) read(body []byte, output interface{}) error {
-	response, err := parseResponse(body)
+	parser := responseParsers.Get()
+	defer responseParsers.Put(parser) // with all its memory: nothing that is read stays in it
+	response, err := parseResponse(parser, body)
 	if err != nil {
 		return err
 	}
@@ -76,8 +81,8 @@ func (rr *rowReader) read(body []byte, output interface{}) error {
 }
 
 // parseResponse parses a body, which always holds an object.
-func parseResponse(body []byte) (*fastjson.Value, error) {
-	response, err := new(fastjson.Parser).ParseBytes(body)
+func parseResponse(parser *fastjson.Parser, body []byte) (*fastjson.Value, error) {
+	response, err := parser.ParseBytes(body)
 	if err != nil {
 		return nil, errors.New("it is no valid JSON") // the parser's text would quote the body
 	}
@@ -102,8 +107,7 @@ func responseItems(response *fastjson.Value, output interface{}) ([]*fastjson.Va
 	return nil, nil
 }
 
-// rowOfValue makes a row of DynamoDB's JSON: {"key":{"S":"..."},...}. The item
-// stays part of the response's memory.
+// rowOfValue makes a row of DynamoDB's JSON: {"key":{"S":"..."},...}.
 func rowOfValue(v *fastjson.Value) (row, error) {
 	if v.Type() != fastjson.TypeObject {
 		return row{}, errors.New("an item in it is no object")
@@ -114,7 +118,7 @@ func rowOfValue(v *fastjson.Value) (row, error) {
 			key:       string(v.GetStringBytes(keyAttribute, "S")),
 		},
 		version: string(v.GetStringBytes(versionAttribute, "N")),
-		item:    v.GetStringBytes(itemAttribute, "S"),
+		item:    bytes.Clone(v.GetStringBytes(itemAttribute, "S")),
 	}, nil
 }
 
@@ -178,7 +182,9 @@ func refuseBadBody(r *request.Request) {
 
 // checkWritten tells whether a response can be that to a write.
 func checkWritten(body []byte, output interface{}) error {
-	response, err := parseResponse(body)
+	parser := responseParsers.Get()
+	defer responseParsers.Put(parser)
+	response, err := parseResponse(parser, body)
 	if err != nil {
 		return err
 	}
