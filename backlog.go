@@ -45,31 +45,31 @@ func (b *backlog) remove(kind ld.VersionedDataKind, stored ...ld.VersionedData) 
 	defer b.mu.Unlock()
 	unsaved := b.items[kind]
 	for _, item := range stored {
-		if item == nil {
-			continue // it can't be stored
-		}
 		if waiting := unsaved[item.GetKey()]; waiting != nil && waiting.GetVersion() <= item.GetVersion() {
 			delete(unsaved, item.GetKey())
 		}
 	}
 }
 
-// init notes an Init, which takes the place of what waits of its kinds.
-func (b *backlog) init(collections []utils.StoreCollection, stored bool) {
+// init notes that an Init was not stored.
+func (b *backlog) init() {
 	b.mu.Lock()
-	for _, collection := range collections {
-		delete(b.items, collection.Kind)
-	}
-	b.inited = !stored
-	b.mu.Unlock()
-	if stored {
-		return
-	}
-	for _, collection := range collections {
-		for _, item := range collection.Items {
-			b.add(collection.Kind, item)
-		}
-	}
+	defer b.mu.Unlock()
+	b.inited = true
+}
+
+// drop notes that what waits of a kind is out of date, because of an Init.
+func (b *backlog) drop(kind ld.VersionedDataKind) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.items, kind)
+}
+
+// initSaved notes that the table says that its data set is complete.
+func (b *backlog) initSaved() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.inited = false
 }
 
 // collections returns what waits, in Init's order.
@@ -103,29 +103,40 @@ func initRank(kind ld.VersionedDataKind) int {
 // leaves deletes to the Init that the SDK runs next: an obsolete row looks like
 // another process's new one.
 func (c *cache) saveBacklog() error {
-	if err := c.beginWriting(); err != nil {
+	if err := c.takeTurn(); err != nil {
 		return err
 	}
-	defer c.endWriting()
-	collections, inited := c.unsaved.collections()
-	for _, collection := range collections {
-		current, err := c.core.saveNewer(collection)
+	defer c.endTurn()
+	for {
+		collections, inited := c.unsaved.collections()
+		if len(collections) == 0 && !inited {
+			return nil
+		}
+		for _, collection := range collections {
+			if err := c.saveCollection(collection); err != nil {
+				return err
+			}
+		}
+		if inited {
+			if err := c.table.putInited(c.ctx, c.initedKey()); err != nil {
+				return err
+			}
+			c.unsaved.initSaved()
+		}
+	}
+}
+
+func (c *cache) saveCollection(collection utils.StoreCollection) error {
+	current, err := c.core.saveNewer(collection)
+	k := c.kind(collection.Kind.GetNamespace())
+	for _, item := range current {
+		k.storeIfNewer(item.GetKey(), item)
+	}
+	if err != nil {
 		c.unsaved.remove(collection.Kind, current...)
-		for _, item := range current {
-			c.kind(collection.Kind.GetNamespace()).storeIfNewer(item.GetKey(), item)
-		}
-		if err != nil {
-			return err
-		}
-		c.unsaved.remove(collection.Kind, collection.Items...) // also what can't be stored
-	}
-	if !inited {
-		return nil
-	}
-	if err := c.table.putInited(c.ctx, c.initedKey()); err != nil {
 		return err
 	}
-	c.unsaved.init(nil, true)
+	c.unsaved.remove(collection.Kind, collection.Items...) // also what can't be stored
 	return nil
 }
 

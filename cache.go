@@ -11,6 +11,10 @@ import (
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 )
 
+// maxErrorPause is for how long at most Initialized is false without a request
+// after one that failed.
+const maxErrorPause = time.Second
+
 var _ interface {
 	utils.NonAtomicFeatureStoreCore
 	utils.FeatureStoreCoreStatus
@@ -32,16 +36,18 @@ type cache struct {
 	initReads singleflight.Group
 	askAgain  atomic.Int64 // the instant until which inited is false without a request
 
-	// writing is full while an Init or the backlog is being written. Each would
+	// turn is full while an Init or the backlog is being written. Each would
 	// undo some of the other. Nothing else waits for it.
-	writing    chan struct{}
-	unsaved    backlog
-	refreshes  sync.Map // of refreshKey: what is being re-read in the background
-	background background
+	turn        chan struct{}
+	unsaved     backlog
+	refusing    sync.Mutex  // held while what the table refused gets into the cache and into unsaved
+	initRefused atomic.Bool // by the table, which has taken none since
+	refreshes   sync.Map    // of refreshKey: what is being re-read in the background
+	background  background
 }
 
 func newCache(core *core, ttl time.Duration, staleValues StaleValuesPolicy) *cache {
-	c := &cache{core: core, ttl: ttl, staleValues: staleValues, clock: newClock(), writing: make(chan struct{}, 1)}
+	c := &cache{core: core, ttl: ttl, staleValues: staleValues, clock: newClock(), turn: make(chan struct{}, 1)}
 	c.kinds.Store(new([]*kindCache))
 	if c.isForever() {
 		c.staleValues = EvictStaleValues // nothing gets stale
@@ -68,43 +74,52 @@ func (c *cache) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 	if !canBeSortKey(key) {
 		return nil, nil // before it takes any room in the cache
 	}
-	load := func() (ld.VersionedData, error) {
-		return k.read(key, func() (ld.VersionedData, error) { return c.core.GetInternal(kind, key) })
+	known, isKnown := k.lastKnown(key)
+	if c.initRefused.Load() && isKnown {
+		return known, nil // the table still has what that Init removed
 	}
-	known, ok := k.lastKnown(key)
-	if !ok || c.staleValues == EvictStaleValues {
-		return load()
-	}
-	if c.servesStale(refreshKey{k, key}, func() { _, _ = load() }) {
-		return known, nil
-	}
-	item, err := load()
-	if err == nil || known == nil && isMalformed(err) {
+	return serve(c, refreshKey{k, key}, known, isKnown, func() (ld.VersionedData, error) {
+		item, err := k.read(key, func() (ld.VersionedData, error) { return c.core.GetInternal(kind, key) })
+		if isMalformed(err) && known != nil && c.keepsStale() {
+			return k.renew(key), nil // else each evaluation would read the row
+		}
 		return item, err
-	}
-	c.outage.remind()
-	return known, nil
+	})
 }
 
 // GetAllInternal returns the complete set of a kind from memory, or reads it.
 func (c *cache) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.VersionedData, error) {
+	if report, ok := kind.(outageReport); ok {
+		return nil, report.cause
+	}
 	k := c.kind(kind.GetNamespace())
 	if items, hit := k.getAll(); hit {
 		return items, nil
 	}
-	load := func() (map[string]ld.VersionedData, error) {
+	known, isKnown := k.lastKnownAll()
+	return serve(c, refreshKey{kind: k}, known, isKnown, func() (map[string]ld.VersionedData, error) {
 		return k.readAll(func() (map[string]ld.VersionedData, error) { return c.core.getAll(kind) })
-	}
-	known, ok := k.lastKnownAll()
-	if !ok || c.staleValues == EvictStaleValues {
+	})
+}
+
+// serve answers a miss: with what is loaded or, by the policy for stale values,
+// with what is known. During an outage it doesn't ask: the SDK keeps asking
+// whether that is over.
+func serve[T any](c *cache, key refreshKey, known T, isKnown bool, load func() (T, error)) (T, error) {
+	if !isKnown || !c.keepsStale() {
 		return load()
 	}
-	if c.servesStale(refreshKey{kind: k}, func() { _, _ = load() }) {
+	if c.outage.failsReads.Load() {
+		c.outage.remind()
 		return known, nil
 	}
-	items, err := load()
-	if err == nil {
-		return items, nil
+	if c.staleValues == RefreshStaleValuesAsync {
+		c.refresh(key, func() { _, _ = load() })
+		return known, nil
+	}
+	loaded, err := load()
+	if err == nil || isMalformed(err) {
+		return loaded, err
 	}
 	c.outage.remind()
 	return known, nil
@@ -116,19 +131,11 @@ type refreshKey struct {
 	key  string
 }
 
-// servesStale tells whether a last known value is served without waiting for
-// the table, and sees to it that the table is asked if that makes sense. During
-// an outage it doesn't: the SDK keeps asking whether it is over.
-func (c *cache) servesStale(key refreshKey, load func()) bool {
-	if c.outage.failsReads.Load() {
-		c.outage.remind()
-		return true
-	}
-	if c.staleValues != RefreshStaleValuesAsync {
-		return false
-	}
+// refresh re-reads something in the background, unless that is being done or
+// enough others are being re-read.
+func (c *cache) refresh(key refreshKey, load func()) {
 	if _, running := c.refreshes.LoadOrStore(key, true); running {
-		return true
+		return
 	}
 	started := c.background.tryStart(func() {
 		defer c.refreshes.Delete(key)
@@ -138,7 +145,6 @@ func (c *cache) servesStale(key refreshKey, load func()) bool {
 	if !started {
 		c.refreshes.Delete(key)
 	}
-	return true
 }
 
 // UpsertInternal updates the table and, with what it has afterwards, the cache.
@@ -152,24 +158,32 @@ func (c *cache) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 
 // upsertForever also serves what the table refused, and writes it later.
 func (c *cache) upsertForever(k *kindCache, kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
-	if waiting := c.unsaved.get(kind, item.GetKey()); newer(item, waiting) != item {
+	if waiting := c.unsaved.get(kind, item.GetKey()); waiting != nil && !isNewer(item, waiting) {
 		return waiting, nil
 	}
 	stored, err := k.update(item.GetKey(), func() (ld.VersionedData, error) { return c.core.UpsertInternal(kind, item) })
-	if err == nil {
+	if err != nil {
+		c.keepRefused(k, kind, item)
+	} else if stored != nil {
 		c.unsaved.remove(kind, stored)
-	} else if k.storeIfNewer(item.GetKey(), item) {
-		c.unsaved.add(kind, item)
 	}
 	return stored, err
 }
 
+func (c *cache) keepRefused(k *kindCache, kind ld.VersionedDataKind, item ld.VersionedData) {
+	c.refusing.Lock()
+	defer c.refusing.Unlock()
+	if k.storeIfNewer(item.GetKey(), item) {
+		c.unsaved.add(kind, item)
+	}
+}
+
 // InitCollectionsInternal replaces the data in the table and in the cache.
 func (c *cache) InitCollectionsInternal(collections []utils.StoreCollection) error {
-	if err := c.beginWriting(); err != nil {
+	if err := c.takeTurn(); err != nil {
 		return err
 	}
-	defer c.endWriting()
+	defer c.endTurn()
 	since := make([]int, len(collections))
 	for i, collection := range collections {
 		k := c.kind(collection.Kind.GetNamespace())
@@ -177,30 +191,51 @@ func (c *cache) InitCollectionsInternal(collections []utils.StoreCollection) err
 		defer k.end()
 	}
 	err := c.core.InitCollectionsInternal(collections)
-	if err != nil && !c.isForever() {
+	switch {
+	case err == nil:
+		c.storeInit(collections, since)
+	case c.isForever():
+		c.keepRefusedInit(collections, since)
+	default:
 		return err
-	}
-	for i, collection := range collections {
-		c.kind(collection.Kind.GetNamespace()).init(since[i], storableItems(collection), err == nil)
-	}
-	if c.isForever() {
-		c.unsaved.init(collections, err == nil)
 	}
 	c.inited.Store(true)
 	return err
 }
 
-// beginWriting waits for its turn, or for the store to be closed.
-func (c *cache) beginWriting() error {
+func (c *cache) storeInit(collections []utils.StoreCollection, since []int) {
+	for i, collection := range collections {
+		c.unsaved.drop(collection.Kind)
+		c.kind(collection.Kind.GetNamespace()).init(since[i], storableItems(collection))
+	}
+	c.unsaved.initSaved()
+	c.initRefused.Store(false)
+}
+
+func (c *cache) keepRefusedInit(collections []utils.StoreCollection, since []int) {
+	c.refusing.Lock()
+	defer c.refusing.Unlock()
+	for i, collection := range collections {
+		c.unsaved.drop(collection.Kind)
+		for _, item := range c.kind(collection.Kind.GetNamespace()).initRefused(since[i], storableItems(collection)) {
+			c.unsaved.add(collection.Kind, item)
+		}
+	}
+	c.unsaved.init()
+	c.initRefused.Store(true)
+}
+
+// takeTurn waits for the turn to write much, or for the store to be closed.
+func (c *cache) takeTurn() error {
 	select {
-	case c.writing <- struct{}{}:
+	case c.turn <- struct{}{}:
 		return nil
 	case <-c.ctx.Done():
 		return c.ctx.Err()
 	}
 }
 
-func (c *cache) endWriting() { <-c.writing }
+func (c *cache) endTurn() { <-c.turn }
 
 // storableItems leaves out items under whose keys reads find nothing.
 func storableItems(collection utils.StoreCollection) map[string]ld.VersionedData {
@@ -223,13 +258,18 @@ func (c *cache) InitializedInternal() bool {
 		if c.inited.Load() || !c.clock.isPast(instant(c.askAgain.Load())) {
 			return c.inited.Load(), nil
 		}
-		if c.core.InitializedInternal() {
+		inited, err := c.core.inited()
+		if inited {
 			c.inited.Store(true)
 			return true, nil
 		}
 		ttl := c.ttl
 		if c.isForever() {
 			ttl = DefaultCacheTTL // a process must notice at some time
+		}
+		if c.core.observeRead(err) != nil {
+			c.outage.remind()
+			ttl = min(ttl, maxErrorPause)
 		}
 		c.askAgain.Store(int64(c.clock.in(ttl)))
 		return c.inited.Load(), nil // an Init may have come by
@@ -253,6 +293,8 @@ func (c *cache) IsStoreAvailable() bool {
 
 func (c *cache) isForever() bool { return c.ttl < 0 }
 
+func (c *cache) keepsStale() bool { return c.staleValues != EvictStaleValues }
+
 // kind returns the cache of the kind with this namespace.
 func (c *cache) kind(namespace string) *kindCache {
 	for _, k := range *c.kinds.Load() {
@@ -268,7 +310,7 @@ func (c *cache) kind(namespace string) *kindCache {
 			return k
 		}
 	}
-	k := newKindCache(namespace, c.clock, c.ttl, c.staleValues != EvictStaleValues)
+	k := newKindCache(namespace, c.clock, c.ttl, c.keepsStale())
 	kinds = append(slices.Clone(kinds), k)
 	c.kinds.Store(&kinds)
 	return k

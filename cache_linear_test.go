@@ -70,6 +70,8 @@ type linearRun struct {
 	begin    time.Time
 	versions atomic.Int64
 
+	initsBegun, initsEnded atomic.Int64
+
 	mu        sync.Mutex
 	histories map[string][]porcupine.Operation
 }
@@ -97,23 +99,33 @@ func (run *linearRun) work(worker, calls int, random *rand.Rand) {
 }
 
 func (run *linearRun) get(worker int, key string) {
+	meetsInit := run.meetsInit()
 	begin := time.Since(run.begin)
 	item, err := run.store.Get(ld.Features, key)
-	if err == nil {
+	if err == nil && !meetsInit() {
 		run.record(worker, key, registerCall{name: "read"}, visibleVersion(item), begin, time.Since(run.begin))
 	}
 }
 
 func (run *linearRun) all(worker int) {
+	meetsInit := run.meetsInit()
 	begin := time.Since(run.begin)
 	items, err := run.store.All(ld.Features)
 	end := time.Since(run.begin)
-	if err != nil {
+	if err != nil || meetsInit() {
 		return
 	}
 	for _, key := range run.keys {
 		run.record(worker, key, registerCall{name: "read"}, visibleVersion(items[key]), begin, end)
 	}
+}
+
+// meetsInit returns what tells, at the end of a read, whether an Init was under
+// way during it. An Init is not atomic: of two reads that it meets, the later one
+// may still find what it removes.
+func (run *linearRun) meetsInit() func() bool {
+	ended, begun := run.initsEnded.Load(), run.initsBegun.Load()
+	return func() bool { return ended < begun || run.initsBegun.Load() > begun }
 }
 
 func visibleVersion(item ld.VersionedData) int {
@@ -134,6 +146,8 @@ func (run *linearRun) init(worker, version int, random *rand.Rand) {
 			data[ld.Features][key] = flag(key, version)
 		}
 	}
+	run.initsBegun.Add(1)
+	defer run.initsEnded.Add(1)
 	run.write(worker, calls, func() error { return run.store.Init(data) })
 }
 

@@ -12,21 +12,24 @@ import (
 // that don't exist. Beyond it they are forgotten, and asked for again.
 const maxAbsent = 10_000
 
-// The contents of a kindCache. Beside what is in the go-cache, they never
-// change: callers hold the complete set.
+// The contents of a kindCache. The go-caches leave expiry to their user: theirs
+// costs a call of time.Now for each hit. A complete set never changes, because
+// callers hold it; it is replaced.
 type contents struct {
-	items   *gocache.Cache // of *entry
-	all     map[string]ld.VersionedData
-	expires instant // when all does
+	items   *gocache.Cache              // of *entry, deleted items included
+	absent  *gocache.Cache              // of instant: when it expires that the table has no such row
+	all     map[string]ld.VersionedData // the complete set, or nil
+	expires instant                     // when that does
 }
 
-// An entry has an expiry of its own, because go-cache's costs a call of
-// time.Now for each hit. The item is deleted or not, or nil where the table has
-// none.
 type entry struct {
 	item    ld.VersionedData
 	expires instant
 }
+
+func newContents() *contents { return &contents{items: newGoCache(), absent: newGoCache()} }
+
+func newGoCache() *gocache.Cache { return gocache.New(gocache.NoExpiration, 0) }
 
 // get returns an item whose TTL has not run out; nil is one known to be absent.
 func (k *kindCache) get(key string) (item ld.VersionedData, hit bool) {
@@ -36,24 +39,18 @@ func (k *kindCache) get(key string) (item ld.VersionedData, hit bool) {
 			return item, true
 		}
 	}
-	cached, ok := c.items.Get(key)
-	if !ok {
-		return nil, false
+	if cached, ok := c.items.Get(key); ok {
+		e := cached.(*entry)
+		return e.item, !k.clock.isPast(e.expires)
 	}
-	e := cached.(*entry)
-	if k.clock.isPast(e.expires) {
-		return nil, false
-	}
-	return e.item, true
+	expires, ok := c.absent.Get(key)
+	return nil, ok && !k.clock.isPast(expires.(instant))
 }
 
 // getAll returns the complete set, if its TTL has not run out.
 func (k *kindCache) getAll() (items map[string]ld.VersionedData, hit bool) {
 	c := k.contents.Load()
-	if c.all == nil || k.clock.isPast(c.expires) {
-		return nil, false
-	}
-	return c.all, true
+	return c.all, c.all != nil && !k.clock.isPast(c.expires)
 }
 
 // lastKnown returns an item whatever its age. Where the complete set is known,
@@ -63,31 +60,39 @@ func (k *kindCache) lastKnown(key string) (item ld.VersionedData, known bool) {
 	if cached, ok := c.items.Get(key); ok {
 		return cached.(*entry).item, true
 	}
+	if _, ok := c.absent.Get(key); ok {
+		return nil, true
+	}
 	return c.all[key], c.all != nil
 }
 
 // lastKnownAll returns the complete set whatever its age.
 func (k *kindCache) lastKnownAll() (items map[string]ld.VersionedData, known bool) {
-	c := k.contents.Load()
-	return c.all, c.all != nil
+	all := k.contents.Load().all
+	return all, all != nil
 }
 
 // store stores what is known of an item. Where that changes the complete set, a
 // reader in between finds nothing and waits in begin: who has seen the new item
 // never sees the old one again, here or there.
 func (k *kindCache) store(key string, item ld.VersionedData) {
-	if item == nil {
-		key = strings.Clone(key) // it may be a small part of something large
-		k.makeRoomForAbsent()
-	} else {
-		k.journal.noteItem(key, item)
-	}
 	c := k.contents.Load()
 	if changed := k.contentsWith(key, item); changed != c {
 		c.items.Delete(key)
+		c.absent.Delete(key)
 		k.contents.Store(changed)
 	}
-	c.items.SetDefault(key, &entry{item, k.clock.in(k.ttl)})
+	if item != nil {
+		c.items.SetDefault(key, &entry{item, k.clock.in(k.ttl)})
+		c.absent.Delete(key)
+		return
+	}
+	if c.absent.ItemCount() >= maxAbsent {
+		c.absent.Flush()
+	}
+	// The key may be a small part of something large.
+	c.absent.SetDefault(strings.Clone(key), k.clock.in(k.ttl))
+	c.items.Delete(key)
 }
 
 // contentsWith returns the contents with a changed copy of the complete set,
@@ -100,7 +105,7 @@ func (k *kindCache) contentsWith(key string, item ld.VersionedData) *contents {
 	case c.all == nil:
 		return c
 	case !k.keepStale && k.clock.isPast(c.expires):
-		return &contents{items: c.items} // not worth a copy
+		return &contents{items: c.items, absent: c.absent} // not worth a copy
 	case !exists && current == nil, exists && current != nil && current.GetVersion() == item.GetVersion():
 		return c
 	}
@@ -110,88 +115,83 @@ func (k *kindCache) contentsWith(key string, item ld.VersionedData) *contents {
 	} else {
 		delete(all, key)
 	}
-	return &contents{c.items, all, c.expires}
+	return &contents{c.items, c.absent, all, c.expires}
 }
 
 // replace stores a whole data set beside what is known to be absent, and returns
 // the complete set of it: that without deleted items.
-func (k *kindCache) replace(absent map[string]gocache.Item, items map[string]ld.VersionedData) (
+func (k *kindCache) replace(absent *gocache.Cache, items map[string]ld.VersionedData) (
 	all map[string]ld.VersionedData,
 ) {
 	all = make(map[string]ld.VersionedData, len(items))
-	cached := absent
+	cached := make(map[string]gocache.Item, len(items))
+	entries := make([]entry, 0, len(items))
 	expires := k.clock.in(k.ttl)
 	for key, item := range items {
-		cached[key] = gocache.Item{Object: &entry{item, expires}}
+		entries = append(entries, entry{item, expires})
+		cached[key] = gocache.Item{Object: &entries[len(entries)-1]}
 		if !item.IsDeleted() {
 			all[key] = item
 		}
 	}
-	k.absent = len(cached) - len(items)
-	k.contents.Store(&contents{newGoCache(cached), all, expires})
+	k.contents.Store(&contents{gocache.NewFrom(gocache.NoExpiration, 0, cached), absent, all, expires})
 	return all
 }
 
-// absentees returns what is known to be absent.
-func (k *kindCache) absentees() map[string]gocache.Item { return k.entries(isAbsent) }
-
-// absenteesAfterInit returns what is known to be absent when an Init has removed
-// everything: this process remembers what there was.
-func (k *kindCache) absenteesAfterInit() map[string]gocache.Item {
-	removed := &entry{nil, k.clock.in(k.ttl)}
-	absent := k.contents.Load().items.Items()
-	for key, cached := range absent {
-		if !isAbsent(cached.Object.(*entry)) {
-			absent[key] = gocache.Item{Object: removed}
+// removedBy returns what is known to be absent once an Init has put these items in
+// the place of those that are cached.
+func (k *kindCache) removedBy(items map[string]ld.VersionedData) *gocache.Cache {
+	absent, expires := newGoCache(), k.clock.in(k.ttl)
+	for key := range k.contents.Load().items.Items() {
+		if items[key] == nil {
+			absent.SetDefault(key, expires)
 		}
 	}
 	return absent
 }
 
-// forgetEverything is for an Init and other writes that were under way together:
-// only the table knows which of them it took last.
-func (k *kindCache) forgetEverything() {
-	k.journal.overtake()
-	k.absent = 0
-	k.contents.Store(&contents{items: newGoCache(map[string]gocache.Item{})})
+// forget makes the next reads of an item, and of the complete set, ask the
+// table.
+func (k *kindCache) forget(key string) {
+	c := k.contents.Load()
+	k.contents.Store(&contents{items: c.items, absent: c.absent})
+	c.items.Delete(key)
+	c.absent.Delete(key)
 }
 
-// makeRoomForAbsent makes room for another absent item where there are enough.
-func (k *kindCache) makeRoomForAbsent() {
-	if k.absent >= maxAbsent {
-		k.absent = 0
-		c := k.contents.Load()
-		cached := k.entries(func(e *entry) bool { return !isAbsent(e) })
-		k.contents.Store(&contents{newGoCache(cached), c.all, c.expires})
+// renew makes an item fresh that is known, and returns it, or nil.
+func (k *kindCache) renew(key string) ld.VersionedData {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	item, _ := k.lastKnown(key)
+	if item != nil {
+		k.store(key, item)
 	}
-	k.absent++
+	return item
 }
 
-// sweep frees what has expired.
+// sweep frees what has expired. Where stale values are kept, that is the absent
+// keys, if the complete set tells of them.
 func (k *kindCache) sweep() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c := k.contents.Load()
+	if !k.keepStale || c.all != nil {
+		for key, cached := range c.absent.Items() {
+			if k.clock.isPast(cached.Object.(instant)) {
+				c.absent.Delete(key)
+			}
+		}
+	}
 	if k.keepStale {
 		return
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := k.clock.now()
-	swept := &contents{items: newGoCache(k.entries(func(e *entry) bool { return e.expires > now }))}
-	if c := k.contents.Load(); c.expires > now {
-		swept.all, swept.expires = c.all, c.expires
+	for key, cached := range c.items.Items() {
+		if k.clock.isPast(cached.Object.(*entry).expires) {
+			c.items.Delete(key)
+		}
 	}
-	k.contents.Store(swept)
-}
-
-// entries returns a copy of the entries that a condition holds for.
-func (k *kindCache) entries(condition func(*entry) bool) map[string]gocache.Item {
-	entries := k.contents.Load().items.Items()
-	maps.DeleteFunc(entries, func(_ string, cached gocache.Item) bool { return !condition(cached.Object.(*entry)) })
-	return entries
-}
-
-func isAbsent(e *entry) bool { return e.item == nil }
-
-// newGoCache makes a cache that leaves expiry to its user.
-func newGoCache(entries map[string]gocache.Item) *gocache.Cache {
-	return gocache.NewFrom(gocache.NoExpiration, 0, entries)
+	if k.clock.isPast(c.expires) {
+		k.contents.Store(&contents{items: c.items, absent: c.absent})
+	}
 }

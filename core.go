@@ -93,6 +93,9 @@ func (c *core) read(kind ld.VersionedDataKind, key rowKey, consistent bool) (ld.
 
 // GetAllInternal reads all items of a kind but the deleted ones.
 func (c *core) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.VersionedData, error) {
+	if report, ok := kind.(outageReport); ok {
+		return nil, report.cause
+	}
 	items, err := c.getAll(kind)
 	maps.DeleteFunc(items, func(_ string, item ld.VersionedData) bool { return item.IsDeleted() })
 	return items, err
@@ -100,9 +103,6 @@ func (c *core) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.Versione
 
 // getAll reads all items of a kind. Malformed rows are left out and logged.
 func (c *core) getAll(kind ld.VersionedDataKind) (map[string]ld.VersionedData, error) {
-	if report, ok := kind.(outageReport); ok {
-		return nil, report.cause
-	}
 	items, err := c.readAll(kind)
 	if err != nil {
 		return nil, c.observeRead(err)

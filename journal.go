@@ -8,19 +8,17 @@ import ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 type journal struct {
 	clock   int // counts what came in
 	running int
+	items   map[string]journalEntry // the latest of each key
 
-	items map[string]journalEntry // the latest of each key
-	set   map[string]ld.VersionedData
-	setAt int
-
-	// The times of the latest update, of the latest Init that the table took, and
-	// of what last made reads under way worthless.
-	updated, inited, overtook int
+	inited   int // when the table took an Init
+	readAll  int // when all items were read
+	overtook int // when reads that were under way became worthless
 }
 
 type journalEntry struct {
-	at   int
-	item ld.VersionedData
+	at      int
+	item    ld.VersionedData // nil where only the table knows it
+	updated int              // when an update last ended
 }
 
 // begin tells that an operation begins, and returns the time to ask about when
@@ -34,35 +32,40 @@ func (j *journal) begin() (since int) {
 func (j *journal) end() {
 	j.running--
 	if j.running == 0 {
-		j.items, j.set = nil, nil
+		j.items = nil
 	}
 }
 
-// noteItem notes an item that was read or written.
-func (j *journal) noteItem(key string, item ld.VersionedData) {
+// noteRead notes an item that was read.
+func (j *journal) noteRead(key string, item ld.VersionedData) {
+	j.clock++
+	j.set(key, journalEntry{j.clock, item, j.items[key].updated})
+}
+
+// noteUpdate notes an item that an update ended with, or nil where only the table
+// knows that.
+func (j *journal) noteUpdate(key string, item ld.VersionedData) {
+	j.clock++
+	j.set(key, journalEntry{j.clock, item, j.clock})
+}
+
+func (j *journal) set(key string, entry journalEntry) {
 	if j.items == nil {
 		j.items = make(map[string]journalEntry)
 	}
-	j.clock++
-	j.items[key] = journalEntry{j.clock, item}
+	j.items[key] = entry
 }
 
-// noteSet notes all items, that were read or that the table refused.
-func (j *journal) noteSet(items map[string]ld.VersionedData) {
-	j.clock++
-	j.set, j.setAt = items, j.clock
-}
-
-// noteUpdate notes that an update has ended.
-func (j *journal) noteUpdate() {
-	j.clock++
-	j.updated = j.clock
-}
-
-// noteInit notes that an Init has ended, which the table took.
+// noteInit notes that the table took an Init.
 func (j *journal) noteInit() {
 	j.clock++
 	j.inited = j.clock
+}
+
+// noteReadAll notes that all items were read.
+func (j *journal) noteReadAll() {
+	j.clock++
+	j.readAll = j.clock
 }
 
 // overtake makes the reads under way worthless.
@@ -73,26 +76,27 @@ func (j *journal) overtake() {
 
 func (j *journal) overtookSince(since int) bool { return j.overtook > since }
 
+func (j *journal) readAllSince(since int) bool { return j.readAll > since }
+
 func (j *journal) initedSince(since int) bool { return j.inited > since }
 
-func (j *journal) writtenSince(since int) bool { return max(j.updated, j.inited) > since }
-
-// itemSince returns the newest of what came in for a key since then, or nil.
-func (j *journal) itemSince(since int, key string) (item ld.VersionedData) {
+// itemSince returns the item that came in last for a key since then, or nil.
+func (j *journal) itemSince(since int, key string) ld.VersionedData {
 	if entry := j.items[key]; entry.at > since {
-		item = entry.item
+		return entry.item
 	}
-	if j.setAt > since {
-		item = newer(item, j.set[key])
-	}
-	return item
+	return nil
 }
 
-// newer returns the newer of two items, the first if they are equally new.
-// Either may be nil.
-func newer(a, b ld.VersionedData) ld.VersionedData {
-	if a == nil || b != nil && b.GetVersion() > a.GetVersion() {
-		return b
-	}
-	return a
+// isUnsureSince tells whether what came in last for a key since then is known
+// only to the table.
+func (j *journal) isUnsureSince(since int, key string) bool {
+	entry := j.items[key]
+	return entry.at > since && entry.item == nil
+}
+
+// isNewer tells whether the first of two items has the higher version. Nil is
+// older than any.
+func isNewer(a, b ld.VersionedData) bool {
+	return a != nil && (b == nil || a.GetVersion() > b.GetVersion())
 }

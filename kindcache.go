@@ -10,9 +10,10 @@ import (
 )
 
 // A kindCache holds the items of one kind. Reads of the table and writes to it
-// run without a lock; what they end with is stored under one, by two rules. Of
-// what came in since a read or a write began, the newest version stays. And what
-// an Init overtook says nothing any more: the read is made again.
+// run without a lock; what they end with is stored under one, by three rules. Of
+// what came in since a read or an update began, the newest version stays. A read
+// that an Init overtook is made again. And of an update and an Init that were
+// under way together, neither is stored: the table is asked.
 type kindCache struct {
 	namespace string
 	clock     *clock
@@ -20,11 +21,10 @@ type kindCache struct {
 	keepStale bool
 
 	contents atomic.Pointer[contents]
-	flights  atomic.Pointer[flights] // new after each Init
+	flights  atomic.Pointer[flights] // new after each write
 
 	mu      sync.Mutex // held while something is stored
 	journal journal
-	absent  int // how many absent items are cached, at most
 }
 
 // Flights are reads that any number of callers share.
@@ -33,7 +33,7 @@ type flights struct{ items, all singleflight.Group }
 func newKindCache(namespace string, clock *clock, ttl time.Duration, keepStale bool) *kindCache {
 	k := &kindCache{namespace: namespace, clock: clock, ttl: ttl, keepStale: keepStale}
 	k.flights.Store(new(flights))
-	k.forgetEverything()
+	k.contents.Store(newContents())
 	return k
 }
 
@@ -128,15 +128,19 @@ func (k *kindCache) storeRead(since int, key string, item ld.VersionedData) (new
 	if k.journal.overtookSince(since) {
 		return nil, true
 	}
-	if later := k.journal.itemSince(since, key); later != nil && newer(later, item) == later {
+	if later := k.journal.itemSince(since, key); later != nil && !isNewer(item, later) {
 		return later, false
+	}
+	if item != nil {
+		k.journal.noteRead(key, item)
 	}
 	k.store(key, item)
 	return item, false
 }
 
 // storeReadAll stores all items, as they were read. It returns the complete set
-// of them and of what came in meanwhile.
+// of them and of what came in meanwhile. Reads of single items that are under way
+// are made again, and find it.
 func (k *kindCache) storeReadAll(since int, items map[string]ld.VersionedData) (
 	all map[string]ld.VersionedData, overtaken bool,
 ) {
@@ -145,33 +149,48 @@ func (k *kindCache) storeReadAll(since int, items map[string]ld.VersionedData) (
 	if k.journal.overtookSince(since) {
 		return nil, true
 	}
-	for key := range k.journal.items {
-		if later := k.journal.itemSince(since, key); later != nil {
-			items[key] = newer(items[key], later)
-		}
-	}
+	k.addNewer(items, since)
 	if k.ttl < 0 { // the table may not have all that was cached since the process began
 		for key, cached := range k.contents.Load().items.Items() {
-			if item := cached.Object.(*entry).item; item != nil {
-				items[key] = newer(items[key], item)
+			if item := cached.Object.(*entry).item; isNewer(item, items[key]) {
+				items[key] = item
 			}
 		}
 	}
-	k.journal.noteSet(items)
-	return k.replace(k.absentees(), items), false
+	k.journal.noteReadAll()
+	k.journal.overtake()
+	return k.replace(k.contents.Load().absent, items), false
+}
+
+// addNewer adds what has come in since then, where it is newer.
+func (k *kindCache) addNewer(items map[string]ld.VersionedData, since int) {
+	for key := range k.journal.items {
+		if later := k.journal.itemSince(since, key); isNewer(later, items[key]) {
+			items[key] = later
+		}
+	}
 }
 
 // storeUpdate stores what an update ended with, unless what came in meanwhile is
-// newer.
+// newer. If the table took an Init meanwhile, only the table knows which of the
+// two was the last, and so for other updates at that time.
 func (k *kindCache) storeUpdate(since int, key string, item ld.VersionedData) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.journal.noteUpdate()
-	if k.journal.initedSince(since) {
-		k.forgetEverything()
-		return
+	k.startNewReads()
+	later := k.journal.itemSince(since, key)
+	if cached, _ := k.get(key); k.journal.readAllSince(since) && isNewer(cached, later) {
+		later = cached
 	}
-	if later := k.journal.itemSince(since, key); newer(item, later) == item {
+	switch {
+	case k.journal.initedSince(since), k.journal.isUnsureSince(since, key):
+		k.journal.noteUpdate(key, nil)
+		k.journal.overtake()
+		k.forget(key)
+	case isNewer(later, item):
+		k.journal.noteUpdate(key, later)
+	default:
+		k.journal.noteUpdate(key, item)
 		k.store(key, item)
 	}
 }
@@ -181,30 +200,43 @@ func (k *kindCache) storeUpdate(since int, key string, item ld.VersionedData) {
 func (k *kindCache) storeIfNewer(key string, item ld.VersionedData) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.journal.noteUpdate()
-	if cached, _ := k.get(key); newer(cached, item) != item {
+	if cached, _ := k.get(key); !isNewer(item, cached) {
 		return false
 	}
+	k.startNewReads()
+	k.journal.noteUpdate(key, item)
 	k.store(key, item)
 	return true
 }
 
-// init stores the whole data set of an Init, which the table took or refused.
-func (k *kindCache) init(since int, items map[string]ld.VersionedData, taken bool) {
+// init stores the whole data set of an Init that the table took. Of items that
+// were updated meanwhile, only the table knows what was the last.
+func (k *kindCache) init(since int, items map[string]ld.VersionedData) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	overlapped := k.journal.writtenSince(since)
+	k.startNewReads()
 	k.journal.overtake()
-	k.flights.Store(new(flights)) // so that nobody waits for reads that are made again
-	switch {
-	case !taken:
-		k.journal.noteSet(items)
-		k.replace(k.absenteesAfterInit(), items)
-	case overlapped:
-		k.journal.noteInit()
-		k.forgetEverything()
-	default:
-		k.journal.noteInit()
-		k.replace(k.absenteesAfterInit(), items)
+	k.journal.noteInit()
+	k.replace(k.removedBy(items), items)
+	for key, entry := range k.journal.items {
+		if entry.updated > since {
+			k.forget(key)
+		}
 	}
 }
+
+// initRefused stores the whole data set of an Init that the table did not take,
+// with the updates since then, and returns it.
+func (k *kindCache) initRefused(since int, items map[string]ld.VersionedData) map[string]ld.VersionedData {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.startNewReads()
+	k.journal.overtake()
+	k.addNewer(items, since)
+	k.replace(k.removedBy(items), items)
+	return items
+}
+
+// startNewReads keeps callers that come after a write from waiting for reads that
+// began before: such a read may have its result already.
+func (k *kindCache) startNewReads() { k.flights.Store(new(flights)) }

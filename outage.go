@@ -18,6 +18,10 @@ const (
 	// denied, it would do that twice a second.
 	minHold = time.Second
 	maxHold = 5 * time.Second
+	// unnoticedAfter is when an outage that the SDK asks no more about counts as
+	// over: it may have failed a request at the moment when the SDK took the end of
+	// an earlier one in.
+	unnoticedAfter = time.Minute
 	// remindAfter is the pause between two reports of the same outage.
 	remindAfter = time.Second
 )
@@ -39,6 +43,7 @@ type outage struct {
 	mu       sync.Mutex
 	cause    error
 	began    time.Time
+	asked    time.Time // by the SDK, whether it is over
 	ended    time.Time
 	relapses int
 	reported time.Time
@@ -57,10 +62,11 @@ func (o *outage) tryBegin(cause error, ofRead bool) bool {
 	if ofRead {
 		o.failsReads.Store(true) // until end, which has the lock too
 	}
-	if o.cause != nil {
+	if o.cause != nil && time.Since(o.asked) < unnoticedAfter {
 		return false
 	}
-	o.cause, o.began, o.reported = cause, time.Now(), time.Time{}
+	o.cause, o.asked = cause, time.Now()
+	o.began, o.reported = o.asked, time.Time{}
 	if o.began.Sub(o.ended) < calmAfter {
 		o.relapses++
 	} else {
@@ -73,6 +79,7 @@ func (o *outage) tryBegin(cause error, ofRead bool) bool {
 func (o *outage) held() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.asked = time.Now()
 	if o.cause == nil || o.relapses == 0 {
 		return false
 	}

@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
+	segmentio "github.com/segmentio/encoding/json"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 )
@@ -113,7 +115,7 @@ func (r row) decode(kind ld.VersionedDataKind) (ld.VersionedData, error) {
 	if err != nil {
 		return nil, &malformedRowError{r, "its attribute " + versionAttribute + " is no whole number", nil}
 	}
-	item, err := utils.UnmarshalItem(kind, r.item)
+	item, err := unmarshalItem(kind, r.item)
 	if err != nil {
 		return nil, &malformedRowError{r, describeJSONError(err), err}
 	}
@@ -128,6 +130,25 @@ func (r row) decode(kind ld.VersionedDataKind) (ld.VersionedData, error) {
 		return kind.MakeDeletedItem(r.key, version), nil
 	}
 	return nil, &malformedRowError{r, "its JSON has another key", nil}
+}
+
+// maxDepth is how deep encoding/json lets JSON be nested. The faster decoder has
+// no limit but the stack.
+const maxDepth = 10_000
+
+// unmarshalItem does what utils.UnmarshalItem does, at less than half of the cost,
+// which is most of the cost of a miss. The errors are those of utils.
+func unmarshalItem(kind ld.VersionedDataKind, raw []byte) (ld.VersionedData, error) {
+	if bytes.Count(raw, []byte("["))+bytes.Count(raw, []byte("{")) > maxDepth {
+		return utils.UnmarshalItem(kind, raw)
+	}
+	data := kind.GetDefaultItem()
+	if err := segmentio.Unmarshal(raw, &data); err == nil {
+		if item, ok := data.(ld.VersionedData); ok {
+			return item, nil
+		}
+	}
+	return utils.UnmarshalItem(kind, raw)
 }
 
 // describeJSONError says what is wrong without the literals that

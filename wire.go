@@ -201,7 +201,7 @@ func readBody(r *request.Request) ([]byte, error) {
 	if size := r.HTTPResponse.ContentLength; size > 0 && size < maxBodyHint {
 		body.Grow(int(size) + bytes.MinRead) // what ReadFrom wants free to see the end
 	}
-	if _, err := body.ReadFrom(r.HTTPResponse.Body); err != nil {
+	if _, err := io.Copy(&body, r.HTTPResponse.Body); err != nil { // at once where the checksum was checked
 		return nil, fmt.Errorf("read it: %w", err)
 	}
 	if body.Len() == 0 {
