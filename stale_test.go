@@ -81,6 +81,7 @@ func TestStaleValuesAreServedDuringAnOutage(t *testing.T) {
 			time.Sleep(every)
 		}
 
+		synctest.Wait() // a probe may be just on its way
 		probes := len(f.probes())
 		assert.NotZero(t, probes, "the SDK was not told")
 		assert.LessOrEqual(t, probes, int(outage/(500*time.Millisecond)))
