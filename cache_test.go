@@ -272,7 +272,6 @@ func TestExpiredItemsAreFreed(t *testing.T) {
 	items := []weak.Pointer[ld.FeatureFlag]{weak.Make(updated), weak.Make(initial)}
 	require.NoError(t, store.Init(allData(initial)))
 	require.NoError(t, store.Upsert(ld.Features, updated))
-	updated, initial = nil, nil
 
 	require.Eventually(t, func() bool {
 		runtime.GC()

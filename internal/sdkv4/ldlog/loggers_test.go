@@ -19,7 +19,7 @@ func TestLevelsHaveNames(t *testing.T) {
 		assert.Equal(t, name, level.Name())
 		assert.Equal(t, name, level.String())
 	}
-	assert.Equal(t, LogLevel(1), Debug)
+	assert.EqualValues(t, 1, Debug)
 }
 
 func TestEveryLevelAndItsFormattedFormPrint(t *testing.T) {
