@@ -82,6 +82,7 @@ func TestStaleValuesAreServedDuringAnOutage(t *testing.T) {
 		}
 
 		synctest.Wait() // a probe may be just on its way
+		synctest.Wait() // for a probe of just now
 		probes := len(f.probes())
 		assert.NotZero(t, probes, "the SDK was not told")
 		assert.LessOrEqual(t, probes, int(outage/(500*time.Millisecond)))
