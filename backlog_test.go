@@ -305,3 +305,22 @@ func TestInitWhileTheBacklogIsWritten(t *testing.T) {
 		assertGet(t, store, ld.Features, "removed", nil)
 	}
 }
+
+// The table still has what the Init removed, and reads work. A process that has
+// just started must not take that for an item.
+func TestWhatARefusedInitRemovedStaysAway(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	require.NoError(t, f.newStore().Init(allData(flag("removed", 1))))
+	store := f.newStore(CacheTTL(-1))
+	f.transport.setInterceptor(denying("BatchWriteItem", "PutItem"))
+	require.Error(t, store.Init(allData(flag("f", 1))))
+
+	assertGet(t, store, ld.Features, "removed", nil)
+	assertAll(t, store, ld.Features, flag("f", 1))
+
+	f.transport.setInterceptor(nil)
+	require.NoError(t, store.Init(allData(flag("f", 1))))
+	assertGet(t, store, ld.Features, "removed", nil)
+	assert.NotContains(t, f.rows(), "features/removed")
+}

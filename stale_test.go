@@ -263,6 +263,21 @@ func TestStaleItemIsServedForAMalformedRow(t *testing.T) {
 	})
 }
 
+// Else each evaluation would read the row again, since this is no outage.
+func TestMalformedRowIsReadOnceATTLWhereAStaleItemIsServed(t *testing.T) {
+	inStaleTime(t, false, func(t *testing.T, f *fixture, store ld.FeatureStore) {
+		time.Sleep(time.Hour)
+		f.transport.setInterceptor(func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
+			return answer(r, http.StatusOK, `{"Item":{"key":{"S":"f"},"version":{"N":"2"},"item":{"S":"{"}}}`), nil
+		})
+		for range 100 {
+			assertGet(t, store, ld.Features, "f", flag("f", 1))
+			synctest.Wait()
+		}
+		assert.Len(t, f.transport.recorded("GetItem"), 1)
+	})
+}
+
 func TestRefreshStaleValuesWaitsForTheTable(t *testing.T) {
 	t.Parallel()
 	inFakeTime(t, func(t *testing.T, f *fixture) {
