@@ -118,12 +118,9 @@ func (k *kindCache) contentsWith(key string, item ld.VersionedData) *contents {
 	return &contents{c.items, c.absent, all, c.expires}
 }
 
-// replace stores a whole data set beside what is known to be absent, and returns
-// the complete set of it: that without deleted items.
-func (k *kindCache) replace(absent *gocache.Cache, items map[string]ld.VersionedData) (
-	all map[string]ld.VersionedData,
-) {
-	all = make(map[string]ld.VersionedData, len(items))
+// complete makes contents of a whole data set beside what is known to be absent.
+func (k *kindCache) complete(absent *gocache.Cache, items map[string]ld.VersionedData) *contents {
+	all := make(map[string]ld.VersionedData, len(items))
 	cached := make(map[string]gocache.Item, len(items))
 	entries := make([]entry, 0, len(items))
 	expires := k.clock.in(k.ttl)
@@ -134,8 +131,7 @@ func (k *kindCache) replace(absent *gocache.Cache, items map[string]ld.Versioned
 			all[key] = item
 		}
 	}
-	k.contents.Store(&contents{gocache.NewFrom(gocache.NoExpiration, 0, cached), absent, all, expires})
-	return all
+	return &contents{gocache.NewFrom(gocache.NoExpiration, 0, cached), absent, all, expires}
 }
 
 // removedBy returns what is known to be absent once an Init has put these items in
@@ -152,9 +148,8 @@ func (k *kindCache) removedBy(items map[string]ld.VersionedData) *gocache.Cache 
 
 // forget makes the next reads of an item, and of the complete set, ask the
 // table.
-func (k *kindCache) forget(key string) {
-	c := k.contents.Load()
-	k.contents.Store(&contents{items: c.items, absent: c.absent})
+func (c *contents) forget(key string) {
+	c.all = nil
 	c.items.Delete(key)
 	c.absent.Delete(key)
 }

@@ -159,7 +159,9 @@ func (k *kindCache) storeReadAll(since int, items map[string]ld.VersionedData) (
 	}
 	k.journal.noteReadAll()
 	k.journal.overtake()
-	return k.replace(k.contents.Load().absent, items), false
+	c := k.complete(k.contents.Load().absent, items)
+	k.contents.Store(c)
+	return c.all, false
 }
 
 // addNewer adds what has come in since then, where it is newer.
@@ -186,7 +188,9 @@ func (k *kindCache) storeUpdate(since int, key string, item ld.VersionedData) {
 	case k.journal.initedSince(since), k.journal.isUnsureSince(since, key):
 		k.journal.noteUpdate(key, nil)
 		k.journal.overtake()
-		k.forget(key)
+		c := *k.contents.Load()
+		c.forget(key)
+		k.contents.Store(&c)
 	case isNewer(later, item):
 		k.journal.noteUpdate(key, later)
 	default:
@@ -217,12 +221,13 @@ func (k *kindCache) init(since int, items map[string]ld.VersionedData) {
 	k.startNewReads()
 	k.journal.overtake()
 	k.journal.noteInit()
-	k.replace(k.removedBy(items), items)
+	c := k.complete(k.removedBy(items), items)
 	for key, entry := range k.journal.items {
 		if entry.updated > since {
-			k.forget(key)
+			c.forget(key)
 		}
 	}
+	k.contents.Store(c)
 }
 
 // initRefused stores the whole data set of an Init that the table did not take,
@@ -233,7 +238,7 @@ func (k *kindCache) initRefused(since int, items map[string]ld.VersionedData) ma
 	k.startNewReads()
 	k.journal.overtake()
 	k.addNewer(items, since)
-	k.replace(k.removedBy(items), items)
+	k.contents.Store(k.complete(k.removedBy(items), items))
 	return items
 }
 
