@@ -16,7 +16,8 @@ type results map[string]map[string]float64
 var procs = regexp.MustCompile(`-\d+$`)
 
 // readResults takes the results out of what "go test -bench" prints, which has
-// lines such as "BenchmarkHit/Get-2  100  25.3 ns/op  0 B/op  0 allocs/op".
+// lines such as "BenchmarkHit/Get-2  100  25.3 ns/op  0 B/op  0 allocs/op". Of
+// several runs the fastest counts: what else the machine does only slows it down.
 func readResults(output io.Reader) (results, error) {
 	r := make(results)
 	lines := bufio.NewScanner(output)
@@ -29,7 +30,10 @@ func readResults(output io.Reader) (results, error) {
 		if err != nil {
 			return nil, fmt.Errorf("line %q: %w", lines.Text(), err)
 		}
-		r[procs.ReplaceAllString(fields[0], "")] = units
+		name := procs.ReplaceAllString(fields[0], "")
+		if before, ok := r[name]; !ok || units["ns/op"] < before["ns/op"] {
+			r[name] = units
+		}
 	}
 	return r, lines.Err()
 }

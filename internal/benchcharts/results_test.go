@@ -31,6 +31,17 @@ ok  	example.com/p	1.2s
 	assert.EqualError(t, err, "the benchmarks' output has no RCU/op of BenchmarkInit/1000/plain")
 }
 
+func TestFastestOfSeveralRunsCounts(t *testing.T) {
+	t.Parallel()
+	r, err := readResults(strings.NewReader(`
+BenchmarkGet-2  100  25.5 ns/op  3 allocs/op
+BenchmarkGet-2  100  24.5 ns/op  2 allocs/op
+BenchmarkGet-2  100  26.5 ns/op  4 allocs/op
+`))
+	require.NoError(t, err)
+	assert.Equal(t, results{"BenchmarkGet": {"ns/op": 24.5, "allocs/op": 2}}, r)
+}
+
 func TestReadResultsThatAreCutOff(t *testing.T) {
 	t.Parallel()
 	_, err := readResults(strings.NewReader("BenchmarkGet 100 25.5.1 ns/op\n"))
