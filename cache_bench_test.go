@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
@@ -190,6 +191,17 @@ func newMissFixture(tb testing.TB) *missFixture {
 	require.NoError(tb, f.newStore().Init(realisticData(1_000)))
 	client := f.newClient(&replay{})
 	return &missFixture{f, client, f.newStore(DynamoClient(client), CacheTTL(time.Nanosecond))}
+}
+
+// It is not parallel: other tests' allocations would count.
+func TestMissesAllocateLittle(t *testing.T) {
+	f := newMissFixture(t)
+	allocations := func(read func() error) float64 {
+		return testing.AllocsPerRun(3, func() { require.NoError(t, read()) })
+	}
+	assert.Less(t, allocations(all(f.store)), allocations(f.allPlainly)/2)
+	plain := allocations(func() error { return f.getPlainly(realisticKey(0)) })
+	assert.Less(t, allocations(get(f.store, realisticKey(0))), plain*1.1)
 }
 
 // allPlainly has the AWS SDK decode the pages, and then decodes the items one
