@@ -1,7 +1,6 @@
 package lddynamodb
 
 import (
-	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,9 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
-	"github.com/aws/aws-sdk-go/aws/request"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
-	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -82,21 +79,6 @@ func newMalformedFixture(t *testing.T) *fixture {
 	return f
 }
 
-// An optionlessClient ignores request options, as DAX clients may.
-type optionlessClient struct{ dynamodbiface.DynamoDBAPI }
-
-func (c optionlessClient) GetItemWithContext(
-	ctx context.Context, input *dynamodb.GetItemInput, _ ...request.Option,
-) (*dynamodb.GetItemOutput, error) {
-	return c.DynamoDBAPI.GetItemWithContext(ctx, input)
-}
-
-func (c optionlessClient) QueryWithContext(
-	ctx context.Context, input *dynamodb.QueryInput, _ ...request.Option,
-) (*dynamodb.QueryOutput, error) {
-	return c.DynamoDBAPI.QueryWithContext(ctx, input)
-}
-
 // ttls has a cache TTL of each sort.
 var ttls = map[string]time.Duration{"no cache": 0, "cached": time.Hour, "cached forever": -1}
 
@@ -105,7 +87,7 @@ func TestMalformedRowsHarmNoOthers(t *testing.T) {
 	table := newMalformedFixture(t)
 	clients := map[string]FeatureStoreOption{
 		"response decoder":  ClientConfig(nil),
-		"optionless client": DynamoClient(optionlessClient{table.client}),
+		"optionless client": DynamoClient(clientWithoutOptions{table.client}),
 	}
 	for clientName, client := range clients {
 		for ttlName, ttl := range ttls {

@@ -228,7 +228,7 @@ func TestClientsThatIgnoreOptionsReadTheSame(t *testing.T) {
 
 	for name, store := range map[string]ld.FeatureStore{
 		"response decoder":  f.newStore(CacheTTL(0)),
-		"optionless client": f.newStore(CacheTTL(0), DynamoClient(optionlessClient{f.client})),
+		"optionless client": f.newStore(CacheTTL(0), DynamoClient(clientWithoutOptions{f.client})),
 	} {
 		items, err := store.All(ld.Features)
 		require.NoError(t, err)

@@ -8,5 +8,6 @@
 //   - evaluation: the values, variations and reasons of many flags
 //   - demo: what "make demo" shows
 //
-// Tests with the SDK for Node.js are in the folder node.
+// Tests with the SDK for Node.js are in the folder node, and those of networks and
+// tables that fail in the folder faults.
 package e2e
