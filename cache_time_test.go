@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -52,7 +53,7 @@ func holding(t *testing.T, flags ...*ld.FeatureFlag) interceptor {
 // in a way that the AWS SDK does not retry.
 func denying(actions ...string) interceptor {
 	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		if len(actions) == 0 || contains(actions, r.action) {
+		if len(actions) == 0 || slices.Contains(actions, r.action) {
 			return answerError(r, http.StatusBadRequest, "AccessDeniedException", "denied"), nil
 		}
 		return send()

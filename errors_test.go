@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -236,7 +237,7 @@ func TestTablesWithOtherKeySchemas(t *testing.T) {
 			assert.NotEmpty(t, f.log.ofStores("WARN:", remedy))
 
 			for action, err := range f.tryEachAction() {
-				if contains(succeeds, action) {
+				if slices.Contains(succeeds, action) {
 					assert.NoError(t, err, action) // DynamoDB can't tell
 				} else {
 					assertTells(t, err, action, f.table, "ValidationException", remedy)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -75,7 +76,7 @@ func (t *transport) recorded(actions ...string) []*sentRequest {
 	defer t.mu.Unlock()
 	var found []*sentRequest
 	for _, r := range t.requests {
-		if len(actions) == 0 || contains(actions, r.action) {
+		if len(actions) == 0 || slices.Contains(actions, r.action) {
 			found = append(found, r)
 		}
 	}
@@ -84,15 +85,6 @@ func (t *transport) recorded(actions ...string) []*sentRequest {
 
 // writes returns the requests so far that write.
 func (t *transport) writes() []*sentRequest { return t.recorded("PutItem", "BatchWriteItem") }
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
-}
 
 // batch returns what a BatchWriteItem request asks for, of its only table.
 func (r *sentRequest) batch() (table string, requests []*dynamodb.WriteRequest) {
