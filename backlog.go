@@ -172,7 +172,7 @@ func (c *core) saveNewer(collection utils.StoreCollection) (current []ld.Version
 	return current, nil
 }
 
-func (c *core) saveWave(plan collectionPlan, wave []row) (current []ld.VersionedData, err error) {
+func (c *core) saveWave(plan *collectionPlan, wave []row) (current []ld.VersionedData, err error) {
 	var group errgroup.Group
 	group.SetLimit(maxParallelBatches)
 	var mu sync.Mutex

@@ -17,9 +17,9 @@ const (
 	// maxBatchBytes keeps a batch well under DynamoDB's limit of 16 MB: as JSON
 	// inside JSON, an item can be sent at twice its size.
 	maxBatchBytes = 4 << 20
-	// maxParallelBatches hides the latency of requests. 400 rows on their way at
-	// once are a tenth of what a new on-demand table takes in a second.
-	maxParallelBatches = 16
+	// maxParallelBatches hides the latency of requests. 600 rows on their way at
+	// once are a small part of what a new on-demand table takes in a second.
+	maxParallelBatches = 24
 
 	// maxFruitlessAttempts in a row, of which none stored a row, end a write.
 	// With these delays that is ten seconds on average.

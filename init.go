@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -54,7 +55,7 @@ func (c *core) carryOut(plan *initPlan) error {
 
 // An initPlan is what an Init has to do.
 type initPlan struct {
-	collections []collectionPlan
+	collections []*collectionPlan
 	inited      bool // the table says already that it holds a full data set
 }
 
@@ -70,7 +71,7 @@ type collectionPlan struct {
 
 // planInit compares the data with the table, all kinds at the same time.
 func (c *core) planInit(collections []utils.StoreCollection) (*initPlan, error) {
-	plan := &initPlan{collections: make([]collectionPlan, len(collections))}
+	plan := &initPlan{collections: make([]*collectionPlan, len(collections))}
 	group, ctx := errgroup.WithContext(c.ctx)
 	group.Go(func() (err error) {
 		_, plan.inited, err = c.table.get(ctx, c.initedKey(), true)
@@ -85,20 +86,22 @@ func (c *core) planInit(collections []utils.StoreCollection) (*initPlan, error) 
 	return plan, group.Wait()
 }
 
-func (c *core) planCollection(ctx context.Context, collection utils.StoreCollection) (collectionPlan, error) {
-	plan := c.encodeCollection(collection)
-	err := c.table.query(ctx, plan.namespace, true, func(rows []row) {
+// planCollection encodes the items while the first rows are on their way.
+func (c *core) planCollection(ctx context.Context, collection utils.StoreCollection) (*collectionPlan, error) {
+	plan := sync.OnceValue(func() *collectionPlan { return c.encodeCollection(collection) })
+	go plan()
+	err := c.table.query(ctx, c.namespace(collection.Kind), true, func(rows []row) {
 		for _, stored := range rows {
-			plan.compare(stored)
+			plan().compare(stored)
 		}
 	})
-	return plan, err
+	return plan(), err
 }
 
 // encodeCollection makes the rows of a collection. Items that can't be stored
 // have none.
-func (c *core) encodeCollection(collection utils.StoreCollection) collectionPlan {
-	plan := collectionPlan{
+func (c *core) encodeCollection(collection utils.StoreCollection) *collectionPlan {
+	plan := &collectionPlan{
 		kind:      collection.Kind,
 		namespace: c.namespace(collection.Kind),
 		items:     make(map[string]ld.VersionedData, len(collection.Items)),

@@ -63,7 +63,7 @@ func (u *unstorableItems) mergeInto(items map[string]ld.VersionedData, namespace
 
 // retain makes what is kept of a namespace the same as what an Init left out.
 // Of that it has the newer versions already.
-func (u *unstorableItems) retain(plan collectionPlan) {
+func (u *unstorableItems) retain(plan *collectionPlan) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for key := range u.items {
