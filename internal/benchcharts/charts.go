@@ -3,13 +3,15 @@ package main
 import (
 	"fmt"
 	"strconv"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/benchresults"
 )
 
 // initLatency is what the benchmarks add to each request in the chart's cases.
 const initLatency = "20ms"
 
 // initChart compares an Init with the plain way.
-func initChart(r results) (chart, error) {
+func initChart(results benchresults.Results) (chart, error) {
 	c := chart{
 		title:    "An Init, against the plain way to write all rows",
 		baseline: "the plain way",
@@ -21,11 +23,11 @@ func initChart(r results) (chart, error) {
 			{"empty", "empty table"}, {"one-changed", "one flag changed"}, {"unchanged", "nothing changed"},
 		} {
 			name := fmt.Sprintf("BenchmarkInit/flags=%d/latency=%s/table=%s", flags, initLatency, table.name)
-			time, err := r.comparison(name, "ns/op")
+			time, err := compare(results, name, "ns/op")
 			if err != nil {
 				return chart{}, err
 			}
-			units, err := r.comparison(name, "WCU/op")
+			units, err := compare(results, name, "WCU/op")
 			if err != nil {
 				return chart{}, err
 			}
@@ -40,7 +42,7 @@ func initChart(r results) (chart, error) {
 }
 
 // getChart compares reads that the cache answers with the in-memory store's.
-func getChart(r results) (chart, error) {
+func getChart(results benchresults.Results) (chart, error) {
 	c := chart{
 		title:    "A read from the cache, against the SDK's in-memory store",
 		baseline: "in-memory store",
@@ -53,7 +55,7 @@ func getChart(r results) (chart, error) {
 		} {
 			read := row{label: readers.label}
 			for _, benchmark := range []string{"CachedGet", "CachedAll"} {
-				time, err := r.comparison(fmt.Sprintf("Benchmark%s/flags=%d/%s", benchmark, flags, readers.name), "ns/op")
+				time, err := compare(results, fmt.Sprintf("Benchmark%s/flags=%d/%s", benchmark, flags, readers.name), "ns/op")
 				if err != nil {
 					return chart{}, err
 				}
@@ -69,11 +71,11 @@ func getChart(r results) (chart, error) {
 // A comparison is a value of this package's and the one to compare it with.
 type comparison struct{ ours, baseline float64 }
 
-func (r results) comparison(benchmark, unit string) (c comparison, err error) {
-	if c.ours, err = r.get(benchmark+"/ours", unit); err != nil {
+func compare(results benchresults.Results, benchmark, unit string) (c comparison, err error) {
+	if c.ours, err = results.Value(benchmark+"/ours", unit); err != nil {
 		return c, err
 	}
-	c.baseline, err = r.get(benchmark+"/baseline", unit)
+	c.baseline, err = results.Value(benchmark+"/baseline", unit)
 	return c, err
 }
 

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/benchresults"
 )
 
 func main() {
@@ -17,15 +19,15 @@ func main() {
 }
 
 func drawCharts(output io.Reader, folder string) error {
-	r, err := readResults(output)
+	results, err := benchresults.Read(output)
 	if err != nil {
 		return err
 	}
-	for name, newChart := range map[string]func(results) (chart, error){
+	for name, newChart := range map[string]func(benchresults.Results) (chart, error){
 		"init.svg": initChart,
 		"get.svg":  getChart,
 	} {
-		c, err := newChart(r)
+		c, err := newChart(results)
 		if err != nil {
 			return err
 		}

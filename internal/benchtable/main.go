@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/benchresults"
 )
 
 func main() {
@@ -18,7 +20,7 @@ func main() {
 }
 
 func run(in io.Reader, out io.Writer) error {
-	results, err := readResults(in)
+	results, err := benchresults.Read(in)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/benchresults"
 )
 
 // columns are the units that benchmarks here report, as far as a reader needs
@@ -25,7 +27,7 @@ var columns = []struct {
 
 // printTable prints a line for each result but those that are there for the
 // sake of comparison.
-func printTable(out io.Writer, results []result) error {
+func printTable(out io.Writer, results benchresults.Results) error {
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	heading := []string{""}
 	for _, column := range columns {
@@ -33,7 +35,7 @@ func printTable(out io.Writer, results []result) error {
 	}
 	fmt.Fprintln(table, strings.Join(heading, "\t"))
 	for _, r := range results {
-		if slices.ContainsFunc(results, func(ours result) bool { return ours.isOurs() && r.isRivalOf(ours) }) {
+		if slices.ContainsFunc(results, func(ours benchresults.Result) bool { return isOurs(ours) && isRival(r, ours) }) {
 			continue
 		}
 		fmt.Fprintln(table, strings.Join(cells(r, results), "\t"))
@@ -41,21 +43,29 @@ func printTable(out io.Writer, results []result) error {
 	return table.Flush()
 }
 
-func cells(r result, results []result) []string {
-	name, rival := strings.TrimPrefix(r.name, "Benchmark"), result{}
-	if i := slices.IndexFunc(results, func(other result) bool { return other.isRivalOf(r) }); r.isOurs() && i >= 0 {
+// isOurs tells whether a result is to be compared with another.
+func isOurs(r benchresults.Result) bool { return path.Base(r.Name) == "ours" }
+
+// isRival tells whether a result is what one of ours is compared with.
+func isRival(r, ours benchresults.Result) bool {
+	return !isOurs(r) && path.Dir(r.Name) == path.Dir(ours.Name)
+}
+
+func cells(r benchresults.Result, results benchresults.Results) []string {
+	name, rival := strings.TrimPrefix(r.Name, "Benchmark"), benchresults.Result{}
+	if i := slices.IndexFunc(results, func(other benchresults.Result) bool { return isRival(other, r) }); isOurs(r) && i >= 0 {
 		rival = results[i]
-		name = fmt.Sprintf("%s (%% of %s)", path.Dir(name), path.Base(rival.name))
+		name = fmt.Sprintf("%s (%% of %s)", path.Dir(name), path.Base(rival.Name))
 	}
 	cells := []string{name}
 	for _, column := range columns {
-		value, ok := r.values[column.unit]
+		value, ok := r.Values[column.unit]
 		if !ok {
 			cells = append(cells, "")
 			continue
 		}
 		cell := column.format(value)
-		if theirs := rival.values[column.unit]; theirs > 0 {
+		if theirs := rival.Values[column.unit]; theirs > 0 {
 			cell += fmt.Sprintf(" (%s %%)", digits(100*value/theirs))
 		}
 		cells = append(cells, cell)
