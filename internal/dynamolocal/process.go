@@ -10,29 +10,33 @@ import (
 // guardScript runs a command which can't outlive this process. The command
 // takes the shell's place, and a second shell watches over it: when this process
 // is gone, however it went, the pipe at descriptor 3 reaches its end and the
-// watcher kills the command. A line on the pipe says that the command has ended
-// on its own and the watcher has to leave its process number alone. The watcher
-// ignores the signals that a terminal sends to all its processes.
-const guardScript = `(trap '' HUP INT TERM; read -r _ <&3 || kill -9 $$) >/dev/null 2>&1 &
+// watcher kills the command and removes its temporary folder, which is $0. A
+// line on the pipe says that the command has ended and the watcher has to leave
+// its process number alone. The watcher ignores the signals that a terminal
+// sends to all its processes.
+const guardScript = `(trap '' HUP INT TERM; read -r _ <&3 || { kill -9 $$; rm -rf "$0"; }) >/dev/null 2>&1 &
 exec "$@" 3<&-`
 
 // process is a running DynamoDB Local.
 type process struct {
-	cmd      *exec.Cmd
-	lifeline *os.File
-	output   *output
-	exited   chan struct{}
+	cmd       *exec.Cmd
+	temporary string
+	lifeline  *os.File
+	output    *output
+	exited    chan struct{}
 }
 
-func startProcess(folder string, command ...string) (*process, error) {
+// startProcess starts a command in a folder. What the command leaves in the
+// temporary folder goes with it.
+func startProcess(folder, temporary string, command ...string) (*process, error) {
 	watched, lifeline, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer watched.Close()
 
-	p := &process{lifeline: lifeline, output: newOutput(), exited: make(chan struct{})}
-	p.cmd = exec.Command("sh", append([]string{"-c", guardScript, "sh"}, command...)...)
+	p := &process{temporary: temporary, lifeline: lifeline, output: newOutput(), exited: make(chan struct{})}
+	p.cmd = exec.Command("sh", append([]string{"-c", guardScript, temporary}, command...)...)
 	p.cmd.Dir = folder
 	p.cmd.ExtraFiles = []*os.File{watched}
 	p.cmd.Stdout = p.output
@@ -51,6 +55,7 @@ func (p *process) awaitExit() {
 	_ = p.cmd.Wait() // How it ended matters to nobody: awaitStart shows its output.
 	_, _ = p.lifeline.WriteString("\n")
 	_ = p.lifeline.Close()
+	_ = os.RemoveAll(p.temporary)
 	close(p.exited)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"time"
@@ -71,7 +72,7 @@ func launch(ctx context.Context, folder string, port int) (*Server, error) {
 	if err := checkPort(port); err != nil {
 		return nil, fmt.Errorf("start DynamoDB Local on port %d: %w", port, err)
 	}
-	process, err := startProcess(folder, javaCommand(port)...)
+	process, err := startJava(folder, port)
 	if err != nil {
 		return nil, fmt.Errorf("start DynamoDB Local: %w", err)
 	}
@@ -84,9 +85,24 @@ func launch(ctx context.Context, folder string, port int) (*Server, error) {
 	return &Server{port: port, process: process}, nil
 }
 
-func javaCommand(port int) []string {
+func startJava(folder string, port int) (*process, error) {
+	temporary, err := os.MkdirTemp("", "dynamodb-local-*")
+	if err != nil {
+		return nil, err
+	}
+	process, err := startProcess(folder, temporary, javaCommand(port, temporary)...)
+	if err != nil {
+		_ = os.Remove(temporary)
+		return nil, err
+	}
+	return process, nil
+}
+
+func javaCommand(port int, temporary string) []string {
 	return []string{
 		"java",
+		// Where each process puts a library that it leaves behind when killed.
+		"-Djava.io.tmpdir=" + temporary,
 		// Room for the benchmarks' largest data, next to other servers. The
 		// serial collector starts soonest and takes the least memory.
 		"-Xmx768m", "-XX:+UseSerialGC",

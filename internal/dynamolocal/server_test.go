@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -57,18 +58,33 @@ func TestServerThatEndsOnItsOwnIsDone(t *testing.T) {
 	<-server.Done()
 }
 
+func TestServerLeavesNoFilesBehind(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	server := startServer(t)
+	callDynamoDB(t, server.Endpoint(), "ListTables", `{}`)
+	require.NotEmpty(t, entriesOf(temporary))
+
+	server.Close()
+
+	assert.Empty(t, entriesOf(temporary))
+}
+
 func TestServerEndsWithItsParent(t *testing.T) {
 	t.Parallel()
 
 	t.Run("killed", func(t *testing.T) {
 		t.Parallel()
-		parent := startChild(t, "start and wait")
+		temporary := t.TempDir()
+		parent := startChild(t, "start and wait", "TMPDIR="+temporary)
 		endpoint := parent.readLine(t)
-		require.False(t, refusesConnections(endpoint))
+		callDynamoDB(t, endpoint, "ListTables", `{}`)
+		require.NotEmpty(t, entriesOf(temporary))
 
 		require.NoError(t, parent.Process.Signal(syscall.SIGKILL))
 
 		assert.Eventually(t, func() bool { return refusesConnections(endpoint) }, hangGuard, 10*time.Millisecond)
+		assert.Eventually(t, func() bool { return len(entriesOf(temporary)) == 0 }, hangGuard, 10*time.Millisecond)
 		require.Error(t, parent.Wait())
 	})
 
@@ -94,7 +110,7 @@ func TestStartOnAPortInUse(t *testing.T) {
 
 func TestStartTellsThatAPortWasTakenInTheMeantime(t *testing.T) {
 	t.Parallel()
-	process, err := startProcess(installedFolder(t), javaCommand(occupiedPort(t))...)
+	process, err := startJava(installedFolder(t), occupiedPort(t))
 	require.NoError(t, err)
 	defer process.kill()
 
@@ -158,6 +174,11 @@ func TestStartNamesMissingJava(t *testing.T) {
 	require.ErrorContains(t, err, "needs Java")
 	assert.ErrorContains(t, err, "apt-get install default-jre-headless")
 	assert.NotContains(t, err.Error(), "\n")
+}
+
+func entriesOf(folder string) []string {
+	entries, _ := filepath.Glob(filepath.Join(folder, "*"))
+	return entries
 }
 
 func startAndWait() error {
