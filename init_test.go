@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -34,7 +35,7 @@ func TestInitWritesNothingWhereNothingChanged(t *testing.T) {
 func TestInitWritesOnlyWhatChanged(t *testing.T) {
 	t.Parallel()
 	otherJSON := flag("f-7", 1)
-	otherJSON.On = false
+	otherJSON.Salt = strings.ToUpper(otherJSON.Salt) // as long as before
 	tests := map[string]struct {
 		changed []ld.VersionedData
 		removed []string
@@ -78,6 +79,34 @@ func TestInitWritesOnlyWhatChanged(t *testing.T) {
 			writes := f.transport.writes()
 			require.Len(t, writes, 1)
 			assert.ElementsMatch(t, written, rowNames(writes[0].writeRequests()))
+			f.requireHolds(data)
+		})
+	}
+}
+
+// Updates are compared with the version that the row has, whatever its JSON says.
+func TestInitMendsARowWithTheRightJSONAndAnotherVersion(t *testing.T) {
+	t.Parallel()
+	encoded, err := json.Marshal(flag("f", 2))
+	require.NoError(t, err)
+	for name, attributes := range map[string]rawItem{
+		"an older version":          {versionAttribute: number("1"), itemAttribute: text(string(encoded))},
+		"a version of another type": {versionAttribute: text("2"), itemAttribute: text(string(encoded))},
+		"no version":                {itemAttribute: text(string(encoded))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			data := append(numberedFlags("other", 3), flag("f", 2))
+			require.NoError(t, f.newStore().Init(allData(data...)))
+			f.putFlagRow("f", attributes)
+			f.transport.reset()
+
+			require.NoError(t, f.newStore().Init(allData(data...)))
+
+			writes := f.transport.writes()
+			require.Len(t, writes, 1)
+			assert.Equal(t, []string{"features/f"}, rowNames(writes[0].writeRequests()))
 			f.requireHolds(data)
 		})
 	}
@@ -131,24 +160,28 @@ func TestInitReplacesAndDeletesMalformedRows(t *testing.T) {
 
 func TestInitKeepsBatchesUnderDynamoDBsLimits(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	var data []ld.VersionedData
-	for i := range 40 {
-		large := flag(fmt.Sprint("large-", i), 1)
-		large.Salt = strings.Repeat(`"`, 195<<10) // two bytes each in the row, four in the request
-		data = append(data, large)
+	large := make([]ld.VersionedData, 40)
+	for i := range large {
+		item := flag(fmt.Sprint("large-", i), 1)
+		item.Salt = strings.Repeat(`"`, 195<<10) // two bytes each in the row, four in the request
+		large[i] = item
 	}
-	data = append(data, numberedFlags("small", 60)...)
+	for name, data := range map[string][]ld.VersionedData{"large items": large, "small items": numberedFlags("small", 60)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
 
-	require.NoError(t, f.newStore().Init(allData(data...)))
+			require.NoError(t, f.newStore().Init(allData(data...)))
 
-	for _, r := range f.transport.recorded("BatchWriteItem") {
-		table, requests := r.batch()
-		assert.Equal(t, f.table, table)
-		assert.LessOrEqual(t, len(requests), 25)
-		assert.Less(t, len(r.body), 16<<20)
+			for _, r := range f.transport.recorded("BatchWriteItem") {
+				table, requests := r.batch()
+				assert.Equal(t, f.table, table)
+				assert.LessOrEqual(t, len(requests), 25)
+				assert.Less(t, len(r.body), 12<<20) // well under 16 MB
+			}
+			assertAll(t, f.newStore(), ld.Features, data...)
+		})
 	}
-	assertAll(t, f.newStore(), ld.Features, data...)
 }
 
 // The latency of requests must not add up.

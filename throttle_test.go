@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -51,6 +52,74 @@ func TestInitSurvivesThatEveryThirdRequestIsThrottled(t *testing.T) {
 	require.NoError(t, f.newStore().Init(allData(data...)))
 
 	f.requireHolds(data)
+}
+
+func TestInitSurvivesThatEachActionIsThrottledAtFirst(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	var mu sync.Mutex
+	attempts := make(map[string]int)
+	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+		mu.Lock()
+		attempts[r.action]++
+		first := attempts[r.action] == 1
+		mu.Unlock()
+		if first {
+			return answerThrottled(r), nil
+		}
+		return send()
+	})
+	data := append(numberedFlags("f", 30), segment("s", 1))
+
+	require.NoError(t, f.newStore().Init(allData(data...)))
+
+	for _, action := range []string{"GetItem", "Query", "BatchWriteItem", "PutItem"} {
+		assert.Greater(t, attempts[action], 1, action)
+	}
+	f.requireHolds(data)
+}
+
+func TestInitWaitsExponentiallyLongerWithFullJitter(t *testing.T) {
+	t.Parallel()
+	for name, throttle := range map[string]func(*sentRequest) (*http.Response, error){
+		"all items of a batch unprocessed": func(r *sentRequest) (*http.Response, error) { return sendPart(r, 0, nil) },
+		"the whole request throttled":      func(r *sentRequest) (*http.Response, error) { return answerThrottled(r), nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				for i, waits := range throttledWaits(t, f, throttle) {
+					longest := min(minBackoff<<(i+1), maxBackoff)
+					assert.Less(t, slices.Max(waits), longest)
+					assert.Greater(t, slices.Max(waits), longest*9/10)
+					assert.Less(t, slices.Min(waits), longest/10)
+				}
+			})
+		})
+	}
+}
+
+// throttledWaits returns the first waits of many Inits, then their second waits,
+// and so on: enough that of a random wait all lengths are among them.
+func throttledWaits(t *testing.T, f *fixture, throttle func(*sentRequest) (*http.Response, error)) [][]time.Duration {
+	t.Helper()
+	const inits = 200
+	var attempts []time.Time
+	f.transport.setInterceptor(failing("BatchWriteItem", func(r *sentRequest) (*http.Response, error) {
+		attempts = append(attempts, time.Now())
+		return throttle(r)
+	}))
+	store := f.newStore(CacheTTL(0))
+	waits := make([][]time.Duration, maxFruitlessAttempts-1)
+	for range inits {
+		attempts = nil
+		require.Error(t, store.Init(allData(flag("f", 1))))
+		require.Len(t, attempts, maxFruitlessAttempts)
+		for i := range waits {
+			waits[i] = append(waits[i], attempts[i+1].Sub(attempts[i]))
+		}
+	}
+	return waits
 }
 
 func TestInitGivesUpWhereNothingIsEverStored(t *testing.T) {
@@ -174,7 +243,7 @@ func TestCloseEndsTheWaitsOfAThrottledInit(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- store.Init(allData(numberedFlags("f", maxParallelBatches*maxBatchRequests)...)) }()
 
-	<-late // now most batches are in waits of up to three seconds or more
+	await(t, "attempts", late) // now most batches are in waits of up to three seconds or more
 	require.NoError(t, store.(io.Closer).Close())
 
 	select {
