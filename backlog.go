@@ -103,6 +103,9 @@ func initRank(kind ld.VersionedDataKind) int {
 // leaves deletes to the Init that the SDK runs next: an obsolete row looks like
 // another process's new one.
 func (c *cache) saveBacklog() error {
+	if !c.isForever() {
+		return nil // without waiting for an Init under way
+	}
 	if err := c.takeTurn(); err != nil {
 		return err
 	}
@@ -173,11 +176,14 @@ func (c *core) saveNewer(collection utils.StoreCollection) (current []ld.Version
 }
 
 func (c *core) saveWave(plan *collectionPlan, wave []row) (current []ld.VersionedData, err error) {
-	var group errgroup.Group
+	group, ctx := errgroup.WithContext(c.ctx)
 	group.SetLimit(maxParallelBatches)
 	var mu sync.Mutex
 	for _, r := range wave {
 		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err // another has failed
+			}
 			item, err := c.storeNewest(plan.kind, r, plan.items[r.key])
 			if isMalformed(err) {
 				item, err = plan.items[r.key], nil

@@ -324,3 +324,64 @@ func TestWhatARefusedInitRemovedStaysAway(t *testing.T) {
 	assertGet(t, store, ld.Features, "removed", nil)
 	assert.NotContains(t, f.rows(), "features/removed")
 }
+
+// A read that began before the Init sees what the Init removed.
+func TestWhatARefusedInitRemovedStaysAwayFromReadsUnderWay(t *testing.T) {
+	t.Parallel()
+	f := newRaceFixture(t)
+	require.NoError(t, f.newStore().Init(allData(flag("removed", 1))))
+	store := f.newStore(CacheTTL(-1))
+	read := f.holdResponse("GetItem", "removed").during(get(store, "removed"))
+	f.transport.setInterceptor(denying("BatchWriteItem", "PutItem"))
+	require.Error(t, store.Init(allData(flag("f", 1))))
+
+	read.finish()
+
+	assertGet(t, store, ld.Features, "removed", nil)
+	assertAll(t, store, ld.Features, flag("f", 1))
+}
+
+func TestLargeBacklogThatTheTableDoesNotTake(t *testing.T) {
+	t.Parallel()
+	data := allData(numberedFlags("f", 1000)...)
+
+	t.Run("costs little", func(t *testing.T) {
+		t.Parallel()
+		inFakeTime(t, func(t *testing.T, f *fixture) {
+			store := f.newStore(CacheTTL(-1))
+			f.transport.setInterceptor(withWrites(refusals["access denied"].answer))
+			require.Error(t, store.Init(data))
+			f.transport.reset()
+
+			time.Sleep(time.Minute)
+
+			assert.LessOrEqual(t, len(f.transport.recorded("Query")), 20)
+			assert.LessOrEqual(t, len(f.transport.recorded("PutItem")), 20*maxParallelBatches)
+		})
+	})
+
+	t.Run("keeps no Init waiting", func(t *testing.T) {
+		t.Parallel()
+		inFakeTime(t, func(t *testing.T, f *fixture) {
+			store := f.newStore(CacheTTL(-1))
+			f.transport.setInterceptor(withWrites(blackHole))
+			require.Error(t, store.Init(data))
+			time.Sleep(5 * time.Second) // now the backlog is being written
+			began := time.Now()
+
+			require.Error(t, store.Init(data))
+
+			assert.LessOrEqual(t, time.Since(began), 3*DefaultRequestTimeout)
+		})
+	})
+}
+
+// withWrites answers for an empty table that can be read only.
+func withWrites(fail func(*sentRequest) (*http.Response, error)) interceptor {
+	return func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
+		if r.action == "BatchWriteItem" || r.action == "PutItem" {
+			return fail(r)
+		}
+		return answerEmpty(r), nil
+	}
+}

@@ -75,16 +75,22 @@ func (c *cache) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 		return nil, nil // before it takes any room in the cache
 	}
 	known, isKnown := k.lastKnown(key)
-	if c.initRefused.Load() && isKnown {
-		return known, nil // the table still has what that Init removed
-	}
 	return serve(c, refreshKey{k, key}, known, isKnown, func() (ld.VersionedData, error) {
-		item, err := k.read(key, func() (ld.VersionedData, error) { return c.core.GetInternal(kind, key) })
+		item, err := k.read(key, func() (ld.VersionedData, error) { return c.readItem(k, kind, key) })
 		if isMalformed(err) && known != nil && c.keepsStale() {
 			return k.renew(key), nil // else each evaluation would read the row
 		}
 		return item, err
 	})
+}
+
+// readItem reads an item, but does not bring back what a refused Init removed
+// and the table still has.
+func (c *cache) readItem(k *kindCache, kind ld.VersionedDataKind, key string) (ld.VersionedData, error) {
+	if known, isKnown := k.lastKnown(key); c.initRefused.Load() && isKnown {
+		return known, nil
+	}
+	return c.core.GetInternal(kind, key)
 }
 
 // GetAllInternal returns the complete set of a kind from memory, or reads it.
@@ -215,6 +221,7 @@ func (c *cache) storeInit(collections []utils.StoreCollection, since []int) {
 func (c *cache) keepRefusedInit(collections []utils.StoreCollection, since []int) {
 	c.refusing.Lock()
 	defer c.refusing.Unlock()
+	c.initRefused.Store(true) // before reads that it overtakes are made again
 	for i, collection := range collections {
 		c.unsaved.drop(collection.Kind)
 		for _, item := range c.kind(collection.Kind.GetNamespace()).initRefused(since[i], storableItems(collection)) {
@@ -222,7 +229,6 @@ func (c *cache) keepRefusedInit(collections []utils.StoreCollection, since []int
 		}
 	}
 	c.unsaved.init()
-	c.initRefused.Store(true)
 }
 
 // takeTurn waits for the turn to write much, or for the store to be closed.
@@ -283,7 +289,11 @@ func (c *cache) IsStoreAvailable() bool {
 	if c.isClosed() {
 		return true
 	}
-	if !c.core.isReachable() || c.core.observeWrite(c.saveBacklog()) != nil {
+	if !c.core.isReachable() {
+		return false
+	}
+	if c.core.observeWrite(c.saveBacklog()) != nil {
+		c.outage.relapse()
 		return false
 	}
 	c.askAgain.Store(0)

@@ -45,7 +45,8 @@ func (c *clock) in(ttl time.Duration) instant {
 	return never
 }
 
-// isPast is exact unless ticks are late by more than nearTicks allows.
+// isPast is exact unless ticks are late by more than nearTicks allows, as in the
+// first moment after a process was frozen.
 func (c *clock) isPast(i instant) bool {
 	tock := instant(c.tock.Load())
 	switch {

@@ -165,7 +165,7 @@ func (c *core) logMalformed(r row, err error) {
 func (c *core) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
 	r, err := encodeRow(c.namespace(kind), item)
 	if err != nil {
-		return c.leaveOut(kind, r.rowKey, item, err), nil
+		return c.leaveOut(kind, r.rowKey, item, err)
 	}
 	if kept := c.unstorable.newest(r.rowKey, nil); kept != nil && kept.GetVersion() >= item.GetVersion() {
 		return kept, nil
@@ -197,18 +197,23 @@ func (c *core) storeNewest(kind ld.VersionedDataKind, r row, item ld.VersionedDa
 	}
 }
 
-// leaveOut keeps an item that can't be stored in memory, and returns what is
-// served from now on.
-func (c *core) leaveOut(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, reason error) ld.VersionedData {
+// leaveOut keeps an item that can't be stored in memory if it is newer than the
+// table's, and returns what is served from now on.
+func (c *core) leaveOut(
+	kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, reason error,
+) (ld.VersionedData, error) {
 	if !canBeSortKey(key.key) {
 		c.keep(key, item, reason)
-		return nil
+		return nil, nil
 	}
-	stored, _ := c.read(kind, key, true) // without it the item counts as the newest
+	stored, err := c.read(kind, key, true)
+	if err != nil && !isMalformed(err) {
+		return nil, c.observeRead(err)
+	}
 	if stored == nil || stored.GetVersion() < item.GetVersion() {
 		c.keep(key, item, reason)
 	}
-	return c.unstorable.newest(key, stored)
+	return c.unstorable.newest(key, stored), nil
 }
 
 func (c *core) keep(key rowKey, item ld.VersionedData, reason error) {

@@ -59,7 +59,8 @@
 // Evaluations are answered from memory for a TTL of 15 seconds, which [CacheTTL]
 // changes. Concurrent misses of the same flag make one request. Updates and Inits
 // of this process are in the cache at once, and no read that was under way
-// undoes them. That a flag does not exist is cached too.
+// undoes them. That a flag does not exist is cached too. Programs that call All
+// themselves must not change the map: it is the cache's own.
 //
 // A TTL of zero asks the table every time. A negative one caches for as long as
 // the process runs; then the updates that the table can't take are served from

@@ -81,6 +81,10 @@ func newOptions(table string, given []FeatureStoreOption) (*options, error) {
 // care with that: a process that has lost LaunchDarkly, while others go on
 // updating the table, never sees what they write.
 //
+// Where the operating system stops a process and lets it go on, as in AWS Lambda
+// and on a suspended machine, its first evaluations after that may still get what
+// was in memory, until Go has run the timers that are due.
+//
 //	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
 //		lddynamodb.CacheTTL(30*time.Second))
 func CacheTTL(ttl time.Duration) FeatureStoreOption {

@@ -14,8 +14,8 @@ const (
 	// to count as a relapse.
 	calmAfter = 30 * time.Second
 	// minHold and maxHold bound how long the end of a relapse is held back. The
-	// SDK reconnects and runs Init at every end: where reads work but writes are
-	// denied, it would do that twice a second.
+	// SDK reconnects and runs Init at every end, or a backlog is tried again: where
+	// reads work but writes are denied, that would be twice a second.
 	minHold = time.Second
 	maxHold = 5 * time.Second
 	// unnoticedAfter is when an outage that the SDK asks no more about counts as
@@ -46,6 +46,7 @@ type outage struct {
 	asked    time.Time // by the SDK, whether it is over
 	ended    time.Time
 	relapses int
+	relapsed time.Time
 	reported time.Time
 }
 
@@ -68,11 +69,24 @@ func (o *outage) tryBegin(cause error, ofRead bool) bool {
 	o.cause, o.asked = cause, time.Now()
 	o.began, o.reported = o.asked, time.Time{}
 	if o.began.Sub(o.ended) < calmAfter {
-		o.relapses++
+		o.countRelapse()
 	} else {
 		o.relapses = 0
 	}
 	return true
+}
+
+// relapse notes that the table could be read, but did not take what it had
+// refused before.
+func (o *outage) relapse() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.countRelapse()
+}
+
+func (o *outage) countRelapse() {
+	o.relapses++
+	o.relapsed = time.Now()
 }
 
 // held tells whether it is too soon after a relapse for the outage to end.
@@ -84,7 +98,7 @@ func (o *outage) held() bool {
 		return false
 	}
 	hold := min(minHold<<min(o.relapses-1, 8), maxHold)
-	return time.Since(o.began) < hold
+	return time.Since(o.relapsed) < hold
 }
 
 // end notes that the table can be used again.

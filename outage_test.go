@@ -1,13 +1,18 @@
 package lddynamodb
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/credentials"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -121,7 +126,7 @@ func TestEndOfARelapseIsHeldBack(t *testing.T) {
 }
 
 // With a cache for ever the store itself writes what was refused, so there is no
-// end before that, and no relapse.
+// end before that.
 func TestOutageLastsUntilWhatWasRefusedIsStored(t *testing.T) {
 	t.Parallel()
 	inFakeTime(t, func(t *testing.T, f *fixture) {
@@ -132,11 +137,71 @@ func TestOutageLastsUntilWhatWasRefusedIsStored(t *testing.T) {
 		assert.Len(t, f.log.ofStores(), 1)
 
 		f.transport.setInterceptor(passEmpty)
-		time.Sleep(2 * pollInterval)
+		time.Sleep(maxHold + 2*pollInterval)
 
 		assert.Len(t, f.log.ofStores("INFO:", "can be used again"), 1)
 		assert.Len(t, f.log.ofStores(), 2)
 	})
+}
+
+// Only one Init can write at a time. An availability check waits for none.
+func TestOutageEndsDuringAnInit(t *testing.T) {
+	t.Parallel()
+	f := newRaceFixture(t)
+	store := f.newStore(CacheTTL(50*time.Millisecond), StaleValues(RefreshStaleValues))
+	require.NoError(t, store.Init(allData(flag("f", 1))))
+	init := f.holdRequest("BatchWriteItem", "").during(initWith(store, flag("f", 2)))
+	time.Sleep(100 * time.Millisecond) // the TTL is over
+	f.transport.setInterceptor(denying("GetItem"))
+	assertGet(t, store, ld.Features, "f", flag("f", 1))
+	require.Len(t, f.log.ofStores("WARN:"), 1)
+
+	f.transport.setInterceptor(f.intercept)
+
+	require.Eventually(t, func() bool { return len(f.log.ofStores("INFO:", "can be used again")) == 1 },
+		hangGuard, time.Millisecond)
+	init.finish()
+}
+
+// The AWS SDK reads a file with credentials once, until they have expired.
+func TestOutageEndsWithNewCredentials(t *testing.T) {
+	t.Parallel()
+	for name, policy := range map[string]StaleValuesPolicy{
+		"evict": EvictStaleValues, "refresh": RefreshStaleValues, "refresh async": RefreshStaleValuesAsync,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := filepath.Join(t.TempDir(), "credentials")
+			f := newFixture(t)
+			require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
+			store := f.newStore(CacheTTL(50*time.Millisecond), StaleValues(policy), RequestTimeout(time.Second),
+				ClientConfig(aws.NewConfig().WithCredentials(credentials.NewSharedCredentials(file, ""))))
+			writeCredentials(t, file, "old")
+			assertGet(t, store, ld.Features, "f", flag("f", 1))
+			f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+				if strings.Contains(r.http.Header.Get("Authorization"), "Credential=old/") {
+					return answerError(r, http.StatusBadRequest, "ExpiredTokenException", "expired"), nil
+				}
+				return send()
+			})
+			require.Eventually(t, func() bool {
+				_, _ = store.Get(ld.Features, "f")
+				return len(f.log.ofStores("WARN:")) == 1
+			}, hangGuard, time.Millisecond)
+
+			writeCredentials(t, file, "new")
+
+			require.Eventually(t, func() bool { return len(f.log.ofStores("INFO:", "can be used again")) == 1 },
+				hangGuard, time.Millisecond)
+			assertGet(t, store, ld.Features, "f", flag("f", 1))
+		})
+	}
+}
+
+func writeCredentials(t *testing.T, file, id string) {
+	t.Helper()
+	content := fmt.Sprintf("[default]\naws_access_key_id=%s\naws_secret_access_key=secret\naws_session_token=token\n", id)
+	require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
 }
 
 func TestOutageAfterACalmIsNoRelapse(t *testing.T) {

@@ -153,6 +153,13 @@ func (t *table) call(
 				lastErr = r.Error
 			}
 		})
+		// The AWS SDK forgets expired credentials only where it tries again, so
+		// an availability check would use the same ones for ever.
+		r.Handlers.AfterRetry.PushBack(func(r *request.Request) {
+			if r.IsErrorExpired() && r.Config.Credentials != nil {
+				r.Config.Credentials.Expire()
+			}
+		})
 	})
 	if err == nil {
 		return nil

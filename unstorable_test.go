@@ -115,6 +115,27 @@ func TestUpsertOfATooLargeItemThatIsNotNewer(t *testing.T) {
 	}
 }
 
+// Without the table's version there is no telling whether the item is newer.
+func TestUpsertOfATooLargeItemDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	for name, ttl := range map[string]time.Duration{"cached": time.Hour, "cached for ever": -1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newUnstorableFixture(t, CacheTTL(ttl))
+			require.NoError(t, f.store.Upsert(ld.Features, flag("big", 5)))
+			f.transport.setInterceptor(denying())
+
+			require.Error(t, f.store.Upsert(ld.Features, tooLarge(4)))
+
+			assertGet(t, f.store, ld.Features, "big", flag("big", 5))
+			f.transport.setInterceptor(nil)
+			require.Eventually(t, func() bool { return len(f.log.ofStores("INFO:", "can be used again")) == 1 },
+				hangGuard, time.Millisecond)
+			assertGet(t, f.store, ld.Features, "big", flag("big", 5))
+		})
+	}
+}
+
 func TestUpsertOfATooLargeItemThatIsOlderThanTheKeptOne(t *testing.T) {
 	t.Parallel()
 	for name, ttl := range ttls {
