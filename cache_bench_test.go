@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"runtime"
 	"sync"
@@ -197,7 +198,11 @@ func newMissFixture(tb testing.TB) *missFixture {
 func TestMissesAllocateLittle(t *testing.T) {
 	f := newMissFixture(t)
 	allocations := func(read func() error) float64 {
-		return testing.AllocsPerRun(3, func() { require.NoError(t, read()) })
+		least := math.Inf(1)
+		for range 10 { // under the race detector a sync.Pool forgets a quarter of all, at random
+			least = min(least, testing.AllocsPerRun(1, func() { require.NoError(t, read()) }))
+		}
+		return least
 	}
 	assert.Less(t, allocations(all(f.store)), allocations(f.allPlainly)/2)
 	plain := allocations(func() error { return f.getPlainly(realisticKey(0)) })
