@@ -349,7 +349,7 @@ func TestLargeBacklogThatTheTableDoesNotTake(t *testing.T) {
 		t.Parallel()
 		inFakeTime(t, func(t *testing.T, f *fixture) {
 			store := f.newStore(CacheTTL(-1))
-			f.transport.setInterceptor(withWrites(refusals["access denied"].answer))
+			f.transport.setInterceptor(failing(refusals["access denied"].answer, "BatchWriteItem", "PutItem"))
 			require.Error(t, store.Init(data))
 			f.transport.reset()
 
@@ -364,7 +364,7 @@ func TestLargeBacklogThatTheTableDoesNotTake(t *testing.T) {
 		t.Parallel()
 		inFakeTime(t, func(t *testing.T, f *fixture) {
 			store := f.newStore(CacheTTL(-1))
-			f.transport.setInterceptor(withWrites(blackHole))
+			f.transport.setInterceptor(failing(blackHole, "BatchWriteItem", "PutItem"))
 			require.Error(t, store.Init(data))
 			time.Sleep(5 * time.Second) // now the backlog is being written
 			began := time.Now()
@@ -374,14 +374,4 @@ func TestLargeBacklogThatTheTableDoesNotTake(t *testing.T) {
 			assert.LessOrEqual(t, time.Since(began), 3*DefaultRequestTimeout)
 		})
 	})
-}
-
-// withWrites answers for an empty table that can be read only.
-func withWrites(fail func(*sentRequest) (*http.Response, error)) interceptor {
-	return func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
-		if r.action == "BatchWriteItem" || r.action == "PutItem" {
-			return fail(r)
-		}
-		return answerEmpty(r), nil
-	}
 }

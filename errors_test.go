@@ -61,7 +61,7 @@ func TestErrorsTellTheTableTheCauseAndTheRemedy(t *testing.T) {
 				t.Parallel()
 				inFakeTime(t, func(t *testing.T, f *fixture) {
 					store := f.newStore()
-					f.transport.setInterceptor(failing(action, refused.answer))
+					f.transport.setInterceptor(failing(refused.answer, action))
 
 					_, err := call(store, 1)
 

@@ -107,7 +107,7 @@ func TestEndOfARelapseIsHeldBack(t *testing.T) {
 			t.Parallel()
 			inFakeTime(t, func(t *testing.T, f *fixture) {
 				store := f.newStore(CacheTTL(ttl))
-				f.transport.setInterceptor(failing("PutItem", refusals["access denied"].answer))
+				f.transport.setInterceptor(failing(refusals["access denied"].answer, "PutItem"))
 
 				for i, held := range []time.Duration{0, time.Second, 2 * time.Second, 4 * time.Second, maxHold, maxHold, maxHold} {
 					require.Error(t, store.Upsert(ld.Features, flag("any", i+1)))
@@ -131,7 +131,7 @@ func TestOutageLastsUntilWhatWasRefusedIsStored(t *testing.T) {
 	t.Parallel()
 	inFakeTime(t, func(t *testing.T, f *fixture) {
 		store := f.newStore(CacheTTL(-1))
-		f.transport.setInterceptor(failing("PutItem", refusals["access denied"].answer))
+		f.transport.setInterceptor(failing(refusals["access denied"].answer, "PutItem"))
 		require.Error(t, store.Upsert(ld.Features, flag("any", 1)))
 		time.Sleep(time.Minute)
 		assert.Len(t, f.log.ofStores(), 1)
@@ -209,7 +209,7 @@ func TestOutageAfterACalmIsNoRelapse(t *testing.T) {
 	inFakeTime(t, func(t *testing.T, f *fixture) {
 		store := f.newStore()
 		for i := range 5 {
-			f.transport.setInterceptor(failing("PutItem", refusals["access denied"].answer))
+			f.transport.setInterceptor(failing(refusals["access denied"].answer, "PutItem"))
 			require.Error(t, store.Upsert(ld.Features, flag("any", 1)))
 			f.transport.setInterceptor(passEmpty)
 			time.Sleep(2 * pollInterval)

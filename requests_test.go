@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -45,11 +46,11 @@ func failInternally(r *sentRequest) (*http.Response, error) {
 	return answerError(r, http.StatusInternalServerError, dynamodb.ErrCodeInternalServerError, "try again"), nil
 }
 
-// failing makes an interceptor that fails the requests of an action. To others
+// failing makes an interceptor that fails the requests of some actions. To others
 // it answers as an empty table does.
-func failing(action string, fail func(*sentRequest) (*http.Response, error)) interceptor {
+func failing(fail func(*sentRequest) (*http.Response, error), actions ...string) interceptor {
 	return func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
-		if r.action == action {
+		if slices.Contains(actions, r.action) {
 			return fail(r)
 		}
 		return answerEmpty(r), nil
@@ -78,7 +79,7 @@ func TestRequestTimeoutEndsCallsThatGetNoAnswer(t *testing.T) {
 						options = append(options, RequestTimeout(timeout))
 					}
 					store := f.newStore(options...)
-					f.transport.setInterceptor(failing(action, blackHole))
+					f.transport.setInterceptor(failing(blackHole, action))
 					began := time.Now()
 
 					_, err := call(store, 1)
@@ -98,7 +99,7 @@ func TestRequestTimeoutEndsInitialized(t *testing.T) {
 	t.Parallel()
 	inFakeTime(t, func(t *testing.T, f *fixture) {
 		store := f.newStore()
-		f.transport.setInterceptor(failing("GetItem", blackHole))
+		f.transport.setInterceptor(failing(blackHole, "GetItem"))
 		began := time.Now()
 
 		assert.False(t, store.Initialized())
@@ -123,7 +124,7 @@ func TestRequestTimeoutIncludesRetries(t *testing.T) {
 				t.Parallel()
 				inFakeTime(t, func(t *testing.T, f *fixture) {
 					store := f.newStore(RequestTimeout(time.Second))
-					f.transport.setInterceptor(failing(action, failure.fail))
+					f.transport.setInterceptor(failing(failure.fail, action))
 					began := time.Now()
 
 					_, err := call(store, 1)
@@ -144,12 +145,12 @@ func TestTimeoutTellsTheLastAttemptsErrorToo(t *testing.T) {
 	inFakeTime(t, func(t *testing.T, f *fixture) {
 		store := f.newStore()
 		isFirst := once()
-		f.transport.setInterceptor(failing("GetItem", func(r *sentRequest) (*http.Response, error) {
+		f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
 			if isFirst() {
 				return failInternally(r)
 			}
 			return blackHole(r)
-		}))
+		}, "GetItem"))
 
 		_, err := store.Get(ld.Features, "any")
 
@@ -167,10 +168,10 @@ func TestNoRequestTimeout(t *testing.T) {
 			t.Parallel()
 			inFakeTime(t, func(t *testing.T, f *fixture) {
 				store := f.newStore(RequestTimeout(0))
-				f.transport.setInterceptor(failing(action, func(r *sentRequest) (*http.Response, error) {
+				f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
 					time.Sleep(time.Hour)
 					return answerEmpty(r), r.http.Context().Err()
-				}))
+				}, action))
 
 				_, err := call(store, 1)
 
@@ -193,7 +194,7 @@ func TestCloseEndsCallsUnderWay(t *testing.T) {
 				t.Parallel()
 				inFakeTime(t, func(t *testing.T, f *fixture) {
 					store := f.newStore(RequestTimeout(0))
-					f.transport.setInterceptor(failing(action, fail))
+					f.transport.setInterceptor(failing(fail, action))
 					result := make(chan error)
 					go func() {
 						_, err := call(store, 1)

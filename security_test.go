@@ -246,7 +246,7 @@ func TestLogsAndErrorsHoldNoSecrets(t *testing.T) {
 				inFakeTime(t, func(t *testing.T, f *fixture) {
 					store := f.newStore(CacheTTL(0), ClientConfig(aws.NewConfig().WithCredentials(
 						credentials.NewStaticCredentials("the-key-id", secrets[0], secrets[1]))))
-					f.transport.setInterceptor(failing(action, fault))
+					f.transport.setInterceptor(failing(fault, action))
 
 					told := []string{}
 					if err := call(store); err != nil {

@@ -105,10 +105,10 @@ func throttledWaits(t *testing.T, f *fixture, throttle func(*sentRequest) (*http
 	t.Helper()
 	const inits = 200
 	var attempts []time.Time
-	f.transport.setInterceptor(failing("BatchWriteItem", func(r *sentRequest) (*http.Response, error) {
+	f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
 		attempts = append(attempts, time.Now())
 		return throttle(r)
-	}))
+	}, "BatchWriteItem"))
 	store := f.newStore(CacheTTL(0))
 	waits := make([][]time.Duration, maxFruitlessAttempts-1)
 	for range inits {
