@@ -7,8 +7,6 @@ cache := $(dir $(shell go env GOCACHE))lddynamodb
 golangci_version := v2.14.0
 golangci_lint := $(cache)/golangci-lint-$(golangci_version)/golangci-lint
 
-sdk := gopkg.in/launchdarkly/go-server-sdk.v4
-
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help
@@ -29,7 +27,7 @@ dynamodb-local: ## Run a DynamoDB Local in the foreground, on PORT (default 8000
 # How long make soak works.
 SOAK ?= 60s
 
-.PHONY: test test-faults soak fleet test-node test-sdk cover $(modules:%=test-in/%)
+.PHONY: test test-faults soak fleet test-node cover $(modules:%=test-in/%)
 test: $(modules:%=test-in/%) ## Run the tests of all modules, with the race detector
 
 # The fault suite takes minutes and the Node tests take Node.js, so these have
@@ -48,12 +46,6 @@ fleet: ## Count what 20 clients cost that start at once, on an empty table and o
 
 test-node: ## Check that the Node SDK and this package share a table
 	@cd e2e && go test -race -count=1 ./node
-
-test-sdk: ## Run the root tests against the real SDK, where the module proxy serves it
-	@set -e; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; trap 'exit 1' INT TERM; \
-	cp go.mod go.sum "$$copy"; \
-	go mod edit -dropreplace=$(sdk) "$$copy/go.mod"; \
-	go test -race -modfile="$$copy/go.mod" -mod=mod ./...
 
 cover: ## Show how much of the root package its own tests cover
 	go test -coverprofile=coverage.out .
@@ -82,7 +74,7 @@ lint-format:
 
 # Applications get what the root module requires. The SDK v7 is for e2e alone.
 lint-dependencies:
-	@found=$$(go list -m -f '{{if not .Main}}{{.Path}}{{end}}' all | grep '^github.com/launchdarkly/'); \
+	@found=$$(go list -m -f '{{if not .Main}}{{.Path}}{{end}}' all | grep '^github.com/launchdarkly/go-server-sdk'); \
 	test -z "$$found" || { echo "the root go.mod must not require:" $$found; exit 1; }
 
 $(modules:%=lint-in/%): lint-in/%: $(golangci_lint)

@@ -17,12 +17,13 @@ require (
 )
 
 require (
+	github.com/blang/semver v3.5.1+incompatible // indirect
+	github.com/google/uuid v1.6.0 // indirect
+	github.com/gregjones/httpcache v0.0.0-20190611155906-901d90724c79 // indirect
 	github.com/jmespath/go-jmespath v0.4.0 // indirect
+	github.com/launchdarkly/eventsource v1.11.0 // indirect
+	github.com/launchdarkly/go-test-helpers v1.2.0 // indirect
 	github.com/segmentio/asm v1.1.3 // indirect
 	golang.org/x/sys v0.0.0-20211110154304-99a53858aa08 // indirect
+	gopkg.in/launchdarkly/go-sdk-common.v1 v1.0.0-20200401173443-991b2f427a01 // indirect
 )
-
-// The SDK has no module of its own and this repository builds without it: see
-// internal/sdkv4/README.md. A replace counts only here, so applications that
-// depend on this package get the real SDK.
-replace gopkg.in/launchdarkly/go-server-sdk.v4 => ./internal/sdkv4

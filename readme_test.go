@@ -46,37 +46,30 @@ func TestReadmeUsesWhatThePackageHas(t *testing.T) {
 	}
 }
 
-// The program is built beside a stub of the SDK's client, which this repository
-// has not.
+// The program is built as a new user would: in a module of its own, with the
+// lines for go.mod that the README shows, against the real SDK.
 func TestReadmeProgramCompiles(t *testing.T) {
 	t.Parallel()
-	program := matches(read(t, "README.md"), "(?s)```go\n(package main.*?)```")
+	readme := read(t, "README.md")
+	program := matches(readme, "(?s)```go\n(package main.*?)```")
 	require.Len(t, program, 1)
-	const clientStub = `package ldclient
-
-import "time"
-
-type LDClient struct{}
-type User struct{}
-
-func NewUser(key string) User { panic(key) }
-func MakeCustomClient(sdkKey string, config Config, waitFor time.Duration) (*LDClient, error) { panic(sdkKey) }
-func (*LDClient) BoolVariation(key string, user User, defaultVal bool) (bool, error) { panic(key) }
-func (*LDClient) Close() error { panic("") }
-`
+	requirements := matches(readme, "(?s)```\n(require .*?)```")
+	require.Len(t, requirements, 1)
+	root, err := filepath.Abs(".")
+	require.NoError(t, err)
 	folder := t.TempDir()
-	write := func(name, text string) string {
-		file := filepath.Join(folder, name)
-		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-		return file
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600))
 	}
-	inSDK, err := filepath.Abs("internal/sdkv4/client.go")
-	require.NoError(t, err)
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{inSDK: write("client.go", clientStub)}})
-	require.NoError(t, err)
-	build := exec.Command("go", "build", "-o", os.DevNull, "-overlay", write("overlay.json", string(overlay)), write("main.go", program[0]))
-	output, err := build.CombinedOutput()
-	assert.NoError(t, err, string(output))
+	write("main.go", program[0])
+	write("go.mod", fmt.Sprintf("module example.com/flags\n\ngo 1.25.0\n\n%s\nreplace github.com/launchdarkly/go-server-sdk/lddynamodb => %s\n",
+		requirements[0], root))
+	for _, arguments := range [][]string{{"mod", "tidy"}, {"build", "-o", os.DevNull, "."}} {
+		command := exec.Command("go", arguments...)
+		command.Dir = folder
+		output, err := command.CombinedOutput()
+		require.NoError(t, err, string(output))
+	}
 }
 
 func TestReadmeHasTheModuleLines(t *testing.T) {

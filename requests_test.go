@@ -27,6 +27,9 @@ func inFakeTime(t *testing.T, test func(t *testing.T, f *fixture)) {
 	_, err := dynamolocal.Endpoint() // before, because it is real
 	require.NoError(t, err)
 	synctest.Test(t, func(t *testing.T) {
+		// An error after Close makes the SDK's wrapper ask for the status once more,
+		// after half a second.
+		defer time.Sleep(time.Second)
 		test(t, &fixture{tb: t, table: "no-table", transport: &transport{}, log: &logLines{}})
 	})
 }

@@ -1,7 +1,0 @@
-module gopkg.in/launchdarkly/go-server-sdk.v4
-
-go 1.25.0
-
-require github.com/stretchr/testify v1.12.1
-
-require go.yaml.in/yaml/v3 v3.0.5 // indirect
