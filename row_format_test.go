@@ -1,17 +1,12 @@
 package lddynamodb
 
 import (
-	"context"
-	"encoding/json"
-	"net/http"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
-	"github.com/aws/aws-sdk-go/aws/request"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
-	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -29,13 +24,6 @@ func itemRow(namespace, key string, version int, item string) rawItem {
 
 func initedRow(key string) rawItem {
 	return rawItem{"namespace": {S: aws.String(key)}, "key": {S: aws.String(key)}}
-}
-
-func jsonOf(t *testing.T, item ld.VersionedData) string {
-	t.Helper()
-	text, err := json.Marshal(item)
-	require.NoError(t, err)
-	return string(text)
 }
 
 // fullFlag has something in every field.
@@ -143,9 +131,7 @@ func TestADeletedRowOfAnotherSDKWinsOverWhatWaited(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	store := f.newStore(CacheTTL(-1))
-	f.transport.setInterceptor(func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
-		return answerError(r, http.StatusBadRequest, "AccessDeniedException", "no"), nil
-	})
+	f.transport.setInterceptor(denying())
 	require.Error(t, store.Upsert(ld.Features, flag("f", 4)))
 	assertGet(t, store, ld.Features, "f", flag("f", 4))
 	f.putRow(itemRow("features", "f", 5, `{"key":"$deleted","version":5,"deleted":true}`))
@@ -176,70 +162,4 @@ func TestAttributesOfOtherProgramsDoNoHarm(t *testing.T) {
 	assert.True(t, store.Initialized())
 	assertGet(t, store, ld.Features, "f", flag("f", 1))
 	assertAll(t, f.newStore(), ld.Features, flag("f", 1))
-}
-
-// DynamoDB's clients for other endpoints, DAX for one, know only the parameters
-// that have replaced these.
-func TestNoRequestHasLegacyParameters(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	for _, s := range cacheSetups {
-		contract := &contractFixture{f, s}
-		store := contract.open()
-		require.NoError(t, store.Init(allData(flag("f", 1), flag("removed", 1), segment("s", 1))))
-		require.NoError(t, store.Init(allData(flag("f", 1))))
-		another := contract.open(ConsistentReads(false))
-		for name, call := range contractCalls {
-			require.NoError(t, call(store), name)
-			require.NoError(t, call(another), name)
-		}
-	}
-
-	actions := map[string]bool{}
-	for _, r := range f.transport.recorded() {
-		actions[r.action] = true
-		var parameters map[string]json.RawMessage
-		require.NoError(t, json.Unmarshal(r.body, &parameters))
-		for _, legacy := range []string{
-			"AttributesToGet", "AttributeUpdates", "ConditionalOperator", "Expected", "KeyConditions", "QueryFilter", "ScanFilter",
-		} {
-			assert.NotContains(t, parameters, legacy, r.action)
-		}
-	}
-	assert.Equal(t, map[string]bool{"GetItem": true, "Query": true, "PutItem": true, "BatchWriteItem": true}, actions)
-}
-
-// A clientWithoutOptions drops the request options that it is given, as any other
-// implementation of the interface may.
-type clientWithoutOptions struct{ dynamodbiface.DynamoDBAPI }
-
-func (c clientWithoutOptions) GetItemWithContext(
-	ctx context.Context, input *dynamodb.GetItemInput, _ ...request.Option,
-) (*dynamodb.GetItemOutput, error) {
-	return c.DynamoDBAPI.GetItemWithContext(ctx, input)
-}
-
-func (c clientWithoutOptions) QueryWithContext(
-	ctx context.Context, input *dynamodb.QueryInput, _ ...request.Option,
-) (*dynamodb.QueryOutput, error) {
-	return c.DynamoDBAPI.QueryWithContext(ctx, input)
-}
-
-func (c clientWithoutOptions) PutItemWithContext(
-	ctx context.Context, input *dynamodb.PutItemInput, _ ...request.Option,
-) (*dynamodb.PutItemOutput, error) {
-	return c.DynamoDBAPI.PutItemWithContext(ctx, input)
-}
-
-func (c clientWithoutOptions) BatchWriteItemWithContext(
-	ctx context.Context, input *dynamodb.BatchWriteItemInput, _ ...request.Option,
-) (*dynamodb.BatchWriteItemOutput, error) {
-	return c.DynamoDBAPI.BatchWriteItemWithContext(ctx, input)
-}
-
-func TestContractOverAClientWithoutRequestOptions(t *testing.T) {
-	for name, s := range cacheSetups {
-		s.makeClient = func(f *fixture) dynamodbiface.DynamoDBAPI { return clientWithoutOptions{f.newClient(f.transport)} }
-		t.Run(name, s.keepsContract)
-	}
 }

@@ -28,12 +28,8 @@ func TestInitFailsInTheMiddle(t *testing.T) {
 			r.http.URL.Host = resetting
 			return send()
 		},
-		"empty responses": func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
-			return answer(r, http.StatusOK, ""), nil
-		},
-		"access denied": func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
-			return answerError(r, http.StatusBadRequest, "AccessDeniedException", "no"), nil
-		},
+		"empty responses": failing(withBody("")),
+		"access denied":   denying(),
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
@@ -91,7 +87,7 @@ func TestInitSendsABatchWithAnEmptyResponseAgain(t *testing.T) {
 	var batches atomic.Int64
 	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
 		if r.action == "BatchWriteItem" && batches.Add(1)%2 == 1 {
-			return answer(r, http.StatusOK, ""), nil
+			return withBody("")(r)
 		}
 		return send()
 	})

@@ -24,20 +24,6 @@ import (
 // nowhere is an endpoint at which nothing answers.
 const nowhere = "http://127.0.0.1:1"
 
-// newFactory makes a factory with just these options.
-func (f *fixture) newFactory(options ...FeatureStoreOption) func() (ld.FeatureStore, error) {
-	f.tb.Helper()
-	factory, err := NewDynamoDBFeatureStoreFactory(f.table, options...)
-	require.NoError(f.tb, err)
-	return func() (ld.FeatureStore, error) {
-		store, err := factory(configLoggingTo(f.log))
-		if err == nil {
-			f.tb.Cleanup(func() { _ = store.(io.Closer).Close() })
-		}
-		return store, err
-	}
-}
-
 // assertUsable checks that a store reaches the fixture's table over its
 // transport.
 func (f *fixture) assertUsable(store ld.FeatureStore) {

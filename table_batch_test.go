@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws/awserr"
@@ -44,7 +45,7 @@ func TestInitSurvivesThatEveryThirdRequestIsThrottled(t *testing.T) {
 	var count atomic.Int64
 	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
 		if count.Add(1)%3 == 0 {
-			return answerThrottled(r), nil
+			return throttled(r)
 		}
 		return send()
 	})
@@ -65,7 +66,7 @@ func TestInitSurvivesThatEachActionIsThrottledAtFirst(t *testing.T) {
 		first := attempts[r.action] == 1
 		mu.Unlock()
 		if first {
-			return answerThrottled(r), nil
+			return throttled(r)
 		}
 		return send()
 	})
@@ -79,12 +80,15 @@ func TestInitSurvivesThatEachActionIsThrottledAtFirst(t *testing.T) {
 	f.requireHolds(data)
 }
 
+// throttles are the ways in which DynamoDB takes nothing of a batch.
+var throttles = map[string]reply{
+	"all items of a batch unprocessed": unprocessed,
+	"the whole request throttled":      throttled,
+}
+
 func TestInitWaitsExponentiallyLongerWithFullJitter(t *testing.T) {
 	t.Parallel()
-	for name, throttle := range map[string]func(*sentRequest) (*http.Response, error){
-		"all items of a batch unprocessed": func(r *sentRequest) (*http.Response, error) { return sendPart(r, 0, nil) },
-		"the whole request throttled":      func(r *sentRequest) (*http.Response, error) { return answerThrottled(r), nil },
-	} {
+	for name, throttle := range throttles {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inFakeTime(t, func(t *testing.T, f *fixture) {
@@ -101,7 +105,7 @@ func TestInitWaitsExponentiallyLongerWithFullJitter(t *testing.T) {
 
 // throttledWaits returns the first waits of many Inits, then their second waits,
 // and so on: enough that of a random wait all lengths are among them.
-func throttledWaits(t *testing.T, f *fixture, throttle func(*sentRequest) (*http.Response, error)) [][]time.Duration {
+func throttledWaits(t *testing.T, f *fixture, throttle reply) [][]time.Duration {
 	t.Helper()
 	const inits = 200
 	var attempts []time.Time
@@ -125,40 +129,39 @@ func throttledWaits(t *testing.T, f *fixture, throttle func(*sentRequest) (*http
 func TestInitGivesUpWhereNothingIsEverStored(t *testing.T) {
 	t.Parallel()
 	const flagCount, segmentCount = 30, 5
-	tests := map[string]interceptor{
-		"all items of a batch unprocessed": func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-			return sendPart(r, 0, send)
-		},
-		"the whole request throttled": func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
-			return answerThrottled(r), nil
-		},
-	}
-	for name, throttle := range tests {
+	for name, throttle := range throttles {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t)
-			f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-				if r.action == "BatchWriteItem" && bytes.Contains(r.body, []byte(`"features"`)) {
-					return throttle(r, send)
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				stored := map[string]bool{}
+				f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+					if r.action == "BatchWriteItem" && bytes.Contains(r.body, []byte(`"features"`)) {
+						return throttle(r)
+					}
+					for _, name := range rowNames(r.writeRequests()) {
+						stored[name] = true
+					}
+					return send()
+				})
+				data := numberedFlags("f", flagCount)
+				wanted := map[string]bool{} // the segments, and not what says that the table is complete
+				for i := range segmentCount {
+					item := segment(fmt.Sprint(i), 1)
+					data = append(data, item)
+					wanted[nameOf(item)] = true
 				}
-				return send()
+				store := f.newStore()
+
+				err := store.Init(allData(data...))
+
+				require.ErrorContains(t, err, fmt.Sprintf("stored %d of %d ", segmentCount, segmentCount+flagCount))
+				require.ErrorContains(t, err, "give the table more capacity")
+				var cause awserr.Error
+				require.ErrorAs(t, err, &cause)
+				assert.Equal(t, dynamodb.ErrCodeProvisionedThroughputExceededException, cause.Code())
+				assert.Equal(t, wanted, stored)
+				assert.False(t, store.Initialized())
 			})
-			data := numberedFlags("f", flagCount)
-			for i := range segmentCount {
-				data = append(data, segment(fmt.Sprint(i), 1))
-			}
-
-			err := f.newStore().Init(allData(data...))
-
-			require.ErrorContains(t, err, fmt.Sprintf("stored %d of %d ", segmentCount, segmentCount+flagCount))
-			require.ErrorContains(t, err, "give the table more capacity")
-			var cause awserr.Error
-			require.ErrorAs(t, err, &cause)
-			assert.Equal(t, dynamodb.ErrCodeProvisionedThroughputExceededException, cause.Code())
-			rows := f.rows()
-			assert.Len(t, rows, segmentCount)
-			assert.NotContains(t, rows, initedKey+"/"+initedKey)
-			assert.False(t, f.newStore().Initialized())
 		})
 	}
 }
@@ -194,7 +197,7 @@ func (s *starvation) intercept(r *sentRequest, send func() (*http.Response, erro
 	}
 	if s.throttles(r) {
 		defer func() { s.turns <- struct{}{} }()
-		return answerThrottled(r), nil
+		return throttled(r)
 	}
 	if s.isStarved(r) {
 		close(s.turns)
@@ -227,31 +230,28 @@ func (s *starvation) isStarved(r *sentRequest) bool {
 
 func TestCloseEndsTheWaitsOfAThrottledInit(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	store := f.newStore()
-	var attempts atomic.Int64
-	late := make(chan struct{})
-	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		if r.action != "BatchWriteItem" {
-			return send()
-		}
-		if attempts.Add(1) == 6*maxParallelBatches {
-			close(late)
-		}
-		return sendPart(r, 0, send)
-	})
-	done := make(chan error, 1)
-	go func() { done <- store.Init(allData(numberedFlags("f", maxParallelBatches*maxBatchRequests)...)) }()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		store := f.newStore()
+		var attempts atomic.Int64
+		late := make(chan struct{})
+		f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
+			if attempts.Add(1) == 6*maxParallelBatches {
+				close(late)
+			}
+			return unprocessed(r)
+		}, "BatchWriteItem"))
+		done := make(chan error, 1)
+		go func() { done <- store.Init(allData(numberedFlags("f", maxParallelBatches*maxBatchRequests)...)) }()
+		<-late // most batches are in waits of up to three seconds or more
+		synctest.Wait()
+		closed := time.Now()
 
-	await(t, "attempts", late) // now most batches are in waits of up to three seconds or more
-	require.NoError(t, store.(io.Closer).Close())
+		require.NoError(t, store.(io.Closer).Close())
 
-	select {
-	case err := <-done:
+		err := <-done
+		assert.Zero(t, time.Since(closed))
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), "gave up")
-	case <-time.After(2 * time.Second):
-		require.Fail(t, "Init still waits")
-	}
-	assert.NotContains(t, f.rows(), initedKey+"/"+initedKey)
+		assert.Empty(t, f.transport.recorded("PutItem"), "it does not say that the table is complete")
+	})
 }

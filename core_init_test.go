@@ -1,7 +1,6 @@
 package lddynamodb
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -18,7 +17,7 @@ import (
 func TestInitWritesNothingWhereNothingChanged(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	data := append(numberedFlags("f", 1000), segment("s", 1), &ld.FeatureFlag{Key: "deleted", Version: 3, Deleted: true})
+	data := append(numberedFlags("f", 100), segment("s", 1), deletedFlag("deleted", 3))
 	require.NoError(t, f.newStore().Init(allData(data...)))
 	f.transport.reset()
 
@@ -43,7 +42,7 @@ func TestInitWritesOnlyWhatChanged(t *testing.T) {
 		"another version":                       {changed: []ld.VersionedData{flag("f-7", 2)}},
 		"an older version":                      {changed: []ld.VersionedData{flag("f-7", 0)}},
 		"the same version with other content":   {changed: []ld.VersionedData{otherJSON}},
-		"a flag that is deleted now":            {changed: []ld.VersionedData{&ld.FeatureFlag{Key: "f-7", Version: 2, Deleted: true}}},
+		"a flag that is deleted now":            {changed: []ld.VersionedData{deletedFlag("f-7", 2)}},
 		"a new flag":                            {changed: []ld.VersionedData{flag("new", 1)}},
 		"a flag that is gone":                   {removed: []string{"f-7"}},
 		"a new segment":                         {changed: []ld.VersionedData{segment("f-7", 1)}},
@@ -54,20 +53,16 @@ func TestInitWritesOnlyWhatChanged(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
 			items := make(map[string]ld.VersionedData)
-			for _, item := range numberedFlags("f", 1000) {
-				items["features/"+item.GetKey()] = item
+			for _, item := range numberedFlags("f", 100) {
+				items[nameOf(item)] = item
 			}
 			require.NoError(t, f.newStore().Init(allData(slices.Collect(maps.Values(items))...)))
 			f.transport.reset()
 
 			var written []string
 			for _, item := range test.changed {
-				name := ld.Features.GetNamespace() + "/" + item.GetKey()
-				if _, ok := item.(*ld.Segment); ok {
-					name = ld.Segments.GetNamespace() + "/" + item.GetKey()
-				}
-				items[name] = item
-				written = append(written, name)
+				items[nameOf(item)] = item
+				written = append(written, nameOf(item))
 			}
 			for _, key := range test.removed {
 				delete(items, "features/"+key)
@@ -87,12 +82,11 @@ func TestInitWritesOnlyWhatChanged(t *testing.T) {
 // Updates are compared with the version that the row has, whatever its JSON says.
 func TestInitMendsARowWithTheRightJSONAndAnotherVersion(t *testing.T) {
 	t.Parallel()
-	encoded, err := json.Marshal(flag("f", 2))
-	require.NoError(t, err)
+	encoded := jsonOf(t, flag("f", 2))
 	for name, attributes := range map[string]rawItem{
-		"an older version":          {versionAttribute: number("1"), itemAttribute: text(string(encoded))},
-		"a version of another type": {versionAttribute: text("2"), itemAttribute: text(string(encoded))},
-		"no version":                {itemAttribute: text(string(encoded))},
+		"an older version":          {versionAttribute: number("1"), itemAttribute: text(encoded)},
+		"a version of another type": {versionAttribute: text("2"), itemAttribute: text(encoded)},
+		"no version":                {itemAttribute: text(encoded)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -156,11 +150,13 @@ func TestInitReplacesAndDeletesMalformedRows(t *testing.T) {
 	}
 	require.NoError(t, f.newStore().Init(allData(data...)))
 	f.requireHolds(data)
+	assertAll(t, f.newStore(), ld.Features, data...)
+	assert.Empty(t, f.log.ofStores("ERROR:"), "nobody had to read the malformed rows")
 }
 
 func TestInitKeepsBatchesUnderDynamoDBsLimits(t *testing.T) {
 	t.Parallel()
-	large := make([]ld.VersionedData, 40)
+	large := make([]ld.VersionedData, 20) // more than 16 MB in a request
 	for i := range large {
 		item := flag(fmt.Sprint("large-", i), 1)
 		item.Salt = strings.Repeat(`"`, 195<<10) // two bytes each in the row, four in the request
@@ -190,9 +186,7 @@ func TestInitMakesRequestsAtTheSameTime(t *testing.T) {
 	f := newFixture(t)
 	reads := newCrowd(3, "GetItem", "Query")
 	batches := newCrowd(maxParallelBatches, "BatchWriteItem")
-	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		return reads.intercept(r, func() (*http.Response, error) { return batches.intercept(r, send) })
-	})
+	f.transport.setInterceptor(interceptor(reads.intercept).over(batches.intercept))
 
 	require.NoError(t, f.newStore().Init(allData(numberedFlags("f", 4*maxParallelBatches*maxBatchRequests)...)))
 

@@ -19,10 +19,6 @@ func upsertOrDelete(store ld.FeatureStore, f *ld.FeatureFlag) error {
 	return store.Upsert(ld.Features, f)
 }
 
-func deletedFlag(key string, version int) *ld.FeatureFlag {
-	return &ld.FeatureFlag{Key: key, Version: version, Deleted: true}
-}
-
 // readable is what a store returns for a flag.
 func readable(f *ld.FeatureFlag) ld.VersionedData {
 	if f.Deleted {
@@ -31,8 +27,8 @@ func readable(f *ld.FeatureFlag) ld.VersionedData {
 	return f
 }
 
-func checkVersions(t *testing.T, f *contractFixture) {
-	process, another := f.open(), f.open()
+func checkVersions(t *testing.T, f *fixture) {
+	process, another := f.newStore(), f.newStore()
 	makers := map[string]func(string, int) *ld.FeatureFlag{
 		"an update":  func(key string, version int) *ld.FeatureFlag { return flag(key, version) },
 		"a deletion": deletedFlag,
@@ -53,27 +49,27 @@ func checkVersions(t *testing.T, f *contractFixture) {
 						winner = after
 					}
 					assertGet(t, second, ld.Features, key, readable(winner))
-					assertGet(t, f.open(), ld.Features, key, readable(winner))
+					assertGet(t, f.newStore(), ld.Features, key, readable(winner))
 				}
 			}
 		}
 	}
 }
 
-func checkLargeVersions(t *testing.T, f *contractFixture) {
-	store := f.open()
+func checkLargeVersions(t *testing.T, f *fixture) {
+	store := f.newStore()
 	require.NoError(t, store.Upsert(ld.Features, flag("f", math.MaxInt-1)))
-	assertGet(t, f.open(), ld.Features, "f", flag("f", math.MaxInt-1))
+	assertGet(t, f.newStore(), ld.Features, "f", flag("f", math.MaxInt-1))
 
 	require.NoError(t, store.Upsert(ld.Features, flag("f", math.MaxInt)))
 	require.NoError(t, store.Delete(ld.Features, "f", math.MaxInt-1))
 
 	assertGet(t, store, ld.Features, "f", flag("f", math.MaxInt))
-	assertGet(t, f.open(), ld.Features, "f", flag("f", math.MaxInt))
+	assertGet(t, f.newStore(), ld.Features, "f", flag("f", math.MaxInt))
 }
 
-func checkUpdateAfterDelete(t *testing.T, f *contractFixture) {
-	store := f.open()
+func checkUpdateAfterDelete(t *testing.T, f *fixture) {
+	store := f.newStore()
 	require.NoError(t, store.Init(allData(flag("f", 1), segment("s", 1))))
 	require.NoError(t, store.Delete(ld.Features, "f", 2))
 	require.NoError(t, store.Delete(ld.Segments, "s", 2))
@@ -81,7 +77,7 @@ func checkUpdateAfterDelete(t *testing.T, f *contractFixture) {
 	require.NoError(t, store.Upsert(ld.Features, flag("f", 3)))
 	require.NoError(t, store.Upsert(ld.Segments, segment("s", 3)))
 
-	for _, store := range []ld.FeatureStore{store, f.open()} {
+	for _, store := range []ld.FeatureStore{store, f.newStore()} {
 		assertGet(t, store, ld.Features, "f", flag("f", 3))
 		assertAll(t, store, ld.Features, flag("f", 3))
 		assertGet(t, store, ld.Segments, "s", segment("s", 3))
@@ -89,16 +85,16 @@ func checkUpdateAfterDelete(t *testing.T, f *contractFixture) {
 	}
 }
 
-func checkDeleteOfUnknownKey(t *testing.T, f *contractFixture) {
-	store := f.open()
+func checkDeleteOfUnknownKey(t *testing.T, f *fixture) {
+	store := f.newStore()
 	assertGet(t, store, ld.Features, "f", nil)
 	require.NoError(t, store.Delete(ld.Features, "f", 5))
 
 	// An update that was overtaken by the deletion must not bring the flag back.
 	require.NoError(t, store.Upsert(ld.Features, flag("f", 5)))
-	require.NoError(t, f.open().Upsert(ld.Features, flag("f", 4)))
+	require.NoError(t, f.newStore().Upsert(ld.Features, flag("f", 4)))
 
-	for _, store := range []ld.FeatureStore{store, f.open()} {
+	for _, store := range []ld.FeatureStore{store, f.newStore()} {
 		assertGet(t, store, ld.Features, "f", nil)
 		assertAll(t, store, ld.Features)
 	}

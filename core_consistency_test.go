@@ -2,12 +2,9 @@ package lddynamodb
 
 import (
 	"encoding/json"
-	"net/http"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -17,7 +14,7 @@ import (
 // store with eventual reads. The table holds version 1 of the flag f.
 func inEventualTime(t *testing.T, test func(t *testing.T, f *fixture, store ld.FeatureStore)) {
 	t.Parallel()
-	for mode, ttl := range map[string]time.Duration{"TTL zero": 0, "TTL positive": time.Nanosecond} {
+	for mode, ttl := range map[string]time.Duration{"no cache": 0, "expires at once": time.Nanosecond} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			inFakeTime(t, func(t *testing.T, f *fixture) {
@@ -76,13 +73,7 @@ func TestReadsThatDecideAboutWritesAreConsistent(t *testing.T) {
 		f.assertReads(t, true)
 
 		time.Sleep(time.Hour)
-		table := holding(t, flag("f", 1))
-		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-			if r.action == "PutItem" {
-				return answerError(r, http.StatusBadRequest, dynamodb.ErrCodeConditionalCheckFailedException, "no"), nil
-			}
-			return table(r, send)
-		})
+		f.transport.setInterceptor(failing(conditionFailed, "PutItem").over(holding(t, flag("f", 1))))
 		require.NoError(t, store.Upsert(ld.Features, flag("f", 1)))
 		f.assertReads(t, true)
 	})
@@ -91,14 +82,11 @@ func TestReadsThatDecideAboutWritesAreConsistent(t *testing.T) {
 // A replica that has not got this process's own write yet would show what was
 // before it.
 func TestReadsSoonAfterAWriteAreConsistent(t *testing.T) {
-	for name, write := range map[string]func(ld.FeatureStore) error{
-		"update": func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 2)) },
-		"delete": func(s ld.FeatureStore) error { return s.Delete(ld.Features, "f", 2) },
-		"Init":   func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 2))) },
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, write := range []string{"Upsert", "Delete", "Init"} {
+		t.Run(write, func(t *testing.T) {
 			inEventualTime(t, func(t *testing.T, f *fixture, store ld.FeatureStore) {
-				require.NoError(t, write(store))
+				_, err := calls[write](store, flag("f", 2))
+				require.NoError(t, err)
 				for _, pause := range []time.Duration{0, time.Second, 3 * time.Second} {
 					time.Sleep(pause)
 					readAgain(t, store)
@@ -114,23 +102,13 @@ func TestReadsSoonAfterAWriteAreConsistent(t *testing.T) {
 
 // The table can have a write long before the store knows it.
 func TestReadsDuringAWriteAreConsistent(t *testing.T) {
-	for action, write := range map[string]func(ld.FeatureStore) error{
-		"PutItem":        func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 2)) },
-		"BatchWriteItem": func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 2))) },
-	} {
+	for _, action := range []string{"PutItem", "BatchWriteItem"} {
 		t.Run(action, func(t *testing.T) {
 			inEventualTime(t, func(t *testing.T, f *fixture, store ld.FeatureStore) {
-				table := holding(t, flag("f", 1))
-				released := make(chan struct{})
-				f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-					if r.action == action {
-						<-released
-					}
-					return table(r, send)
+				held := f.holdRequest(action, "").during(func() error {
+					_, err := callOf[action](store, flag("f", 2))
+					return err
 				})
-				written := make(chan error)
-				go func() { written <- write(store) }()
-				synctest.Wait()
 				f.transport.reset()
 
 				for range 3 {
@@ -138,8 +116,7 @@ func TestReadsDuringAWriteAreConsistent(t *testing.T) {
 					readAgain(t, store)
 					f.assertReads(t, true)
 				}
-				close(released)
-				assert.NoError(t, <-written)
+				held.finish()
 			})
 		})
 	}

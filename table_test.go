@@ -2,11 +2,9 @@ package lddynamodb
 
 import (
 	"context"
+	"encoding/json"
 	"io"
-	"net"
 	"net/http"
-	"slices"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,59 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
-
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
-
-// inFakeTime runs a test in which time passes only while all wait, and then at
-// once. Its stores have no table: the test answers in DynamoDB's place.
-func inFakeTime(t *testing.T, test func(t *testing.T, f *fixture)) {
-	t.Helper()
-	_, err := dynamolocal.Endpoint() // before, because it is real
-	require.NoError(t, err)
-	synctest.Test(t, func(t *testing.T) {
-		// An error after Close makes the SDK's wrapper ask for the status once more,
-		// after half a second.
-		defer time.Sleep(time.Second)
-		test(t, &fixture{tb: t, table: "no-table", transport: &transport{}, log: &logLines{}})
-	})
-}
-
-// blackHole is a network that swallows packets.
-func blackHole(r *sentRequest) (*http.Response, error) {
-	<-r.http.Context().Done()
-	return nil, r.http.Context().Err()
-}
-
-// refuse is a machine on which nothing listens.
-func refuse(*sentRequest) (*http.Response, error) {
-	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
-}
-
-func failInternally(r *sentRequest) (*http.Response, error) {
-	return answerError(r, http.StatusInternalServerError, dynamodb.ErrCodeInternalServerError, "try again"), nil
-}
-
-// failing makes an interceptor that fails the requests of some actions. To others
-// it answers as an empty table does.
-func failing(fail func(*sentRequest) (*http.Response, error), actions ...string) interceptor {
-	return func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
-		if slices.Contains(actions, r.action) {
-			return fail(r)
-		}
-		return answerEmpty(r), nil
-	}
-}
-
-// answerEmpty makes the response of an empty table.
-func answerEmpty(r *sentRequest) *http.Response {
-	return answer(r, http.StatusOK, map[string]string{
-		"GetItem":        `{}`,
-		"Query":          `{"Items":[],"Count":0,"ScannedCount":0}`,
-		"PutItem":        `{}`,
-		"BatchWriteItem": `{"UnprocessedItems":{}}`,
-	}[r.action])
-}
 
 func TestRequestTimeoutEndsCallsThatGetNoAnswer(t *testing.T) {
 	t.Parallel()
@@ -115,11 +61,11 @@ func TestRequestTimeoutEndsInitialized(t *testing.T) {
 func TestRequestTimeoutIncludesRetries(t *testing.T) {
 	t.Parallel()
 	failures := map[string]struct {
-		fail func(*sentRequest) (*http.Response, error)
+		fail reply
 		last string
 	}{
-		"InternalServerError": {failInternally, "InternalServerError: try again"},
-		"connection refused":  {refuse, "connection refused"},
+		"InternalServerError": {internalError, "InternalServerError: try again"},
+		"connection refused":  {noConnection, "connection refused"},
 	}
 	for action, call := range storeCalls {
 		for name, failure := range failures {
@@ -150,7 +96,7 @@ func TestTimeoutTellsTheLastAttemptsErrorToo(t *testing.T) {
 		isFirst := once()
 		f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
 			if isFirst() {
-				return failInternally(r)
+				return internalError(r)
 			}
 			return blackHole(r)
 		}, "GetItem"))
@@ -188,10 +134,10 @@ func TestNoRequestTimeout(t *testing.T) {
 func TestCloseEndsCallsUnderWay(t *testing.T) {
 	t.Parallel()
 	for action, call := range storeCalls {
-		for name, fail := range map[string]func(*sentRequest) (*http.Response, error){
+		for name, fail := range map[string]reply{
 			"no answer":       blackHole,
-			"between retries": failInternally,
-			"throttled":       func(r *sentRequest) (*http.Response, error) { return answerThrottled(r), nil },
+			"between retries": internalError,
+			"throttled":       throttled,
 		} {
 			t.Run(action+", "+name, func(t *testing.T) {
 				t.Parallel()
@@ -216,4 +162,31 @@ func TestCloseEndsCallsUnderWay(t *testing.T) {
 			})
 		}
 	}
+}
+
+// DynamoDB's clients for other endpoints, DAX for one, know only the parameters
+// that have replaced these.
+func TestNoRequestHasLegacyParameters(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for _, options := range modes {
+		store := f.newStore(options...)
+		require.NoError(t, store.Init(allData(flag("f", 1), flag("removed", 1), segment("s", 1))))
+		require.NoError(t, store.Init(allData(flag("f", 1))))
+		for name, call := range calls {
+			_, err := call(store, flag("f", 2))
+			require.NoError(t, err, name)
+		}
+	}
+
+	for _, r := range f.transport.recorded() {
+		var parameters map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal(r.body, &parameters))
+		for _, legacy := range []string{
+			"AttributesToGet", "AttributeUpdates", "ConditionalOperator", "Expected", "KeyConditions", "QueryFilter", "ScanFilter",
+		} {
+			assert.NotContains(t, parameters, legacy, r.action)
+		}
+	}
+	assert.Equal(t, readWriteActions, f.transport.actions())
 }
