@@ -39,7 +39,7 @@ func TestContract(t *testing.T) {
 	for name, ttl := range ttls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			keepsContract(t, func(*fixture) FeatureStoreOption { return CacheTTL(ttl) })
+			keepsContract(t, func(*fixture) []FeatureStoreOption { return []FeatureStoreOption{CacheTTL(ttl)} })
 		})
 	}
 }
@@ -47,18 +47,18 @@ func TestContract(t *testing.T) {
 // Without a cache, nothing hides what such a client reads and writes.
 func TestContractOverAClientWithoutRequestOptions(t *testing.T) {
 	t.Parallel()
-	keepsContract(t, func(f *fixture) FeatureStoreOption {
-		return DynamoClient(clientWithoutOptions{f.newClient(f.transport)})
-	}, CacheTTL(0))
+	keepsContract(t, func(f *fixture) []FeatureStoreOption {
+		return []FeatureStoreOption{CacheTTL(0), DynamoClient(clientWithoutOptions{f.newClient(f.transport)})}
+	})
 }
 
 // keepsContract checks all parts of the contract for stores with these options.
-func keepsContract(t *testing.T, option func(*fixture) FeatureStoreOption, options ...FeatureStoreOption) {
+func keepsContract(t *testing.T, options func(*fixture) []FeatureStoreOption) {
 	for _, part := range contract {
 		t.Run(part.promise, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
-			f.options = append(options, option(f))
+			f.options = options(f)
 			part.check(t, f)
 		})
 	}

@@ -135,7 +135,8 @@ func (f *fixture) writeEverything(store ld.FeatureStore) {
 // store has noticed its end.
 func (f *fixture) breakDown(during func()) {
 	f.tb.Helper()
-	normal := f.transport.setInterceptor(denying())
+	normal := f.transport.interceptor()
+	f.transport.setInterceptor(denying())
 	during()
 	f.transport.setInterceptor(normal)
 	require.Eventually(f.tb, func() bool {

@@ -195,16 +195,6 @@ func (f *fixture) putFlagRow(key string, attributes rawItem) {
 	f.putRow(item)
 }
 
-// row returns a row, or nil.
-func (f *fixture) row(key rowKey) rawItem {
-	f.tb.Helper()
-	output, err := f.client.GetItem(&dynamodb.GetItemInput{
-		TableName: aws.String(f.table), Key: key.attributes(), ConsistentRead: aws.Bool(true),
-	})
-	require.NoError(f.tb, err)
-	return output.Item
-}
-
 // deleteRow deletes a row past the stores.
 func (f *fixture) deleteRow(key rowKey) {
 	f.tb.Helper()

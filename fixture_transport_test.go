@@ -86,13 +86,18 @@ func (t *transport) answer(r *sentRequest, intercept interceptor) (*http.Respons
 	return intercept(r, send)
 }
 
-// setInterceptor puts an interceptor in the place of the one before it, which it
-// returns. nil lets everything pass.
-func (t *transport) setInterceptor(i interceptor) (before interceptor) {
+// setInterceptor puts an interceptor in the place of the one before it. nil
+// lets everything pass.
+func (t *transport) setInterceptor(i interceptor) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	before, t.intercept = t.intercept, i
-	return before
+	t.intercept = i
+}
+
+func (t *transport) interceptor() interceptor {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.intercept
 }
 
 // reset forgets what was recorded.
