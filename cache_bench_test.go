@@ -73,7 +73,7 @@ func realisticKeys(n int) []string {
 	return keys
 }
 
-func realisticData(n int) dataSet {
+func realisticData(n int) benchData {
 	data := allData()
 	for i := range n {
 		data[ld.Features][realisticKey(i)] = realisticFlag(i)

@@ -244,7 +244,7 @@ func TestUnknownKeysTakeLittleMemory(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, stale values kept: %t", mode, keepStale), func(t *testing.T) {
 				const keys = 5 * maxAbsent
 				folder := strings.Repeat("/", 500)
-				k := newKindCache("features", newClock(), ttl, keepStale)
+				k := newKindCache(ld.Features, "features", ttl, keepStale)
 				before := heapInUse()
 				for i := range keys {
 					path := folder + strconv.Itoa(i)

@@ -57,38 +57,36 @@ func (o *options) newClient() (dynamodbiface.DynamoDBAPI, error) {
 	}
 	awsSession, err := o.newSession()
 	if err != nil {
-		return nil, &tableError{action: "make an AWS session", table: o.table, cause: err}
+		return nil, &tableError{target{action: "make an AWS session"}, o.table, err}
 	}
 	return dynamodb.New(awsSession, o.clientConfigs...), nil
 }
 
-// newStore puts the layers together: the SDK's wrapper, the cache, the core and
-// the table. The store must be the SDK's own wrapper, because only that can tell
+// newStore puts the layers together: the SDK's wrapper, the cache, the core, the
+// outage and the table. The store must be the SDK's own wrapper, because only that can tell
 // the SDK of outages.
 func (o *options) newStore(client dynamodbiface.DynamoDBAPI, config ld.Config) *utils.FeatureStoreWrapper {
 	if o.logger != nil {
 		config.Loggers.SetBaseLogger(o.logger)
 	}
-	core := o.newCore(client, config.Loggers)
-	var wrapper *utils.FeatureStoreWrapper
-	if o.cacheTTL == 0 {
-		wrapper = utils.NewNonAtomicFeatureStoreWrapperWithConfig(core, config)
-	} else {
-		wrapper = utils.NewNonAtomicFeatureStoreWrapperWithConfig(newCache(core, o.cacheTTL, o.staleValues), config)
+	cache := newCache(o.newCore(client, config.Loggers), o.cacheTTL, o.staleValues)
+	if config.UseLdd && !config.Offline {
+		cache.background.start(cache.look)
 	}
-	core.outage.report = func(cause error) { _, _ = wrapper.All(outageReport{cause}) }
-	return wrapper
+	return utils.NewNonAtomicFeatureStoreWrapperWithConfig(cache, config)
 }
 
 func (o *options) newCore(client dynamodbiface.DynamoDBAPI, loggers ldlog.Loggers) *core {
 	loggers.SetPrefix("DynamoDBFeatureStore:")
 	ctx, cancel := context.WithCancel(context.Background())
+	table := &table{client: client, name: o.table, timeout: o.requestTimeout}
 	return &core{
-		table:           &table{client: client, name: o.table, timeout: o.requestTimeout},
+		outage:          newOutage(table, loggers),
+		table:           table,
 		prefix:          o.prefix,
 		consistentReads: !o.eventualReads,
 		loggers:         loggers,
-		outage:          &outage{table: o.table, loggers: loggers},
+		status:          newStatusTeller(o.statusListener, ctx.Done()),
 		ctx:             ctx,
 		cancel:          cancel,
 	}

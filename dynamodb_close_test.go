@@ -74,7 +74,6 @@ func TestClosedStoreIsNothingToWaitFor(t *testing.T) {
 	cache := newCache(core, -1, EvictStaleValues)
 	require.NoError(t, cache.Close())
 
-	assert.True(t, core.IsStoreAvailable())
 	assert.True(t, cache.IsStoreAvailable())
 	assert.Empty(t, f.transport.recorded())
 }

@@ -210,10 +210,10 @@ func (f *fixture) tryEachAction() map[string]error {
 	r, err := encodeRow(key.namespace, flag(key.key, 1))
 	require.NoError(f.tb, err)
 	errs := map[string]error{}
-	_, _, errs["GetItem"] = t.get(ctx, key, true)
-	errs["Query"] = t.query(ctx, key.namespace, true, func([]row) {})
+	_, errs["GetItem"] = t.get(ctx, key, true)
+	_, errs["Query"] = t.query(ctx, key.namespace, true, nil, 0)
 	_, errs["PutItem"] = t.putIfNewer(ctx, r)
-	_, errs["BatchWriteItem"] = t.batchWrite(ctx, writeRequests([]row{r, {rowKey: rowKey{"features", "b"}}}))
+	_, errs["BatchWriteItem"] = t.batchWrite(ctx, key.namespace, writeRequests([]row{r, {rowKey: rowKey{"features", "b"}}}))
 	return errs
 }
 

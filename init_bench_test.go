@@ -39,12 +39,12 @@ func BenchmarkInit(b *testing.B) {
 
 const warmUpRows = 20_000
 
-type dataSet = map[ld.VersionedDataKind]map[string]ld.VersionedData
+type benchData = map[ld.VersionedDataKind]map[string]ld.VersionedData
 
 // An initBench has data, and a table that holds it.
 type initBench struct {
 	full *fixture
-	data dataSet
+	data benchData
 }
 
 // newInitBench fills a table, and others before it until DynamoDB Local has
@@ -82,7 +82,7 @@ func (bench *initBench) fullTableBeforeChange(*testing.B) string {
 
 func (bench *initBench) run(
 	b *testing.B, latency time.Duration, prepare func(*testing.B) string,
-	init func(client *dynamodb.DynamoDB, table string, data dataSet) error,
+	init func(client *dynamodb.DynamoDB, table string, data benchData) error,
 ) {
 	b.ReportAllocs()
 	client := bench.full.newClient(slowTransport(latency))
@@ -98,7 +98,7 @@ func (bench *initBench) run(
 // reportCost counts what a run consumes, and takes one of its own for that:
 // DynamoDB Local is slower where it has to tell.
 func (bench *initBench) reportCost(
-	b *testing.B, table string, init func(client *dynamodb.DynamoDB, table string, data dataSet) error,
+	b *testing.B, table string, init func(client *dynamodb.DynamoDB, table string, data benchData) error,
 ) {
 	client := bench.full.newClient(http.DefaultTransport)
 	var meter meter
@@ -110,7 +110,7 @@ func (bench *initBench) reportCost(
 }
 
 // initStore is what this package does.
-func initStore(client *dynamodb.DynamoDB, table string, data dataSet) error {
+func initStore(client *dynamodb.DynamoDB, table string, data benchData) error {
 	factory, err := NewDynamoDBFeatureStoreFactory(table, DynamoClient(client))
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func initStore(client *dynamodb.DynamoDB, table string, data dataSet) error {
 
 // initPlainly is what comes to mind first: it reads which keys there are, writes
 // every item, batch after batch, and deletes the other keys.
-func initPlainly(client *dynamodb.DynamoDB, table string, data dataSet) error {
+func initPlainly(client *dynamodb.DynamoDB, table string, data benchData) error {
 	var puts, deletes []*dynamodb.WriteRequest
 	for _, kind := range []ld.VersionedDataKind{ld.Segments, ld.Features} {
 		obsolete, err := readKeysPlainly(client, table, kind.GetNamespace())

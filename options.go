@@ -3,6 +3,7 @@ package lddynamodb
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -19,7 +20,7 @@ const DefaultCacheTTL = 15 * time.Second
 
 // DefaultRequestTimeout is the longest that one DynamoDB call takes, where the
 // RequestTimeout option says nothing else.
-const DefaultRequestTimeout = 10 * time.Second
+const DefaultRequestTimeout = 5 * time.Second
 
 // maxPrefixBytes leaves room for what follows the prefix in the sort key of the
 // row that says that the table holds a full data set.
@@ -42,6 +43,7 @@ type options struct {
 	eventualReads  bool
 	client         dynamodbiface.DynamoDBAPI
 	newSession     func() (*session.Session, error)
+	statusListener func(StoreStatus)
 	clientConfigs  []*aws.Config
 	logger         ld.Logger
 }
@@ -59,6 +61,7 @@ func newOptions(table string, given []FeatureStoreOption) (*options, error) {
 		table:          table,
 		cacheTTL:       DefaultCacheTTL,
 		requestTimeout: DefaultRequestTimeout,
+		staleValues:    RefreshStaleValues,
 		newSession:     sessionMaker(session.Options{}),
 	}
 	for i, o := range given {
@@ -209,6 +212,45 @@ func SessionOptions(sessionOptions session.Options) FeatureStoreOption {
 	newSession := sessionMaker(sessionOptions)
 	return option(func(o *options) error {
 		o.newSession = newSession
+		return nil
+	})
+}
+
+// sessionMaker returns a function that makes a session, for all stores of a
+// factory: a session reads the readers in its options to their end. If it can't be
+// made, the next call tries again.
+func sessionMaker(options session.Options) func() (*session.Session, error) {
+	options.Handlers = options.Handlers.Copy() // the session adds to them
+	var mu sync.Mutex
+	var made *session.Session
+	return func() (_ *session.Session, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if made == nil {
+			made, err = session.NewSessionWithOptions(options)
+		}
+		return made, err
+	}
+}
+
+// StatusListener sets a function that is told how the store and its table get on,
+// for health checks and metrics. It is called when StoreStatus.Available changes, or
+// the remedy in the text of Err, and at most once a second when only Unsaved does.
+// The calls come in order, one at a time, from a goroutine of their own, so the
+// listener may take its time, and it may close the store. Close does not wait for a
+// call that is under way. Before the first call the store is available. There is no
+// listener by default; a nil one is an error of the constructor.
+//
+//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
+//		lddynamodb.StatusListener(func(status lddynamodb.StoreStatus) {
+//			healthy.Store(status.Available)
+//		}))
+func StatusListener(listener func(StoreStatus)) FeatureStoreOption {
+	return option(func(o *options) error {
+		if listener == nil {
+			return errors.New("the status listener is nil")
+		}
+		o.statusListener = listener
 		return nil
 	})
 }

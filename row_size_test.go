@@ -13,9 +13,6 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// No number takes DynamoDB more bytes.
-const maxNumberBytes = 21
-
 // What may just be stored by a count that is on the safe side is stored, and what
 // DynamoDB refuses is not sent.
 func TestRowsAtTheSizeLimit(t *testing.T) {

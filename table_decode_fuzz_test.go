@@ -36,7 +36,7 @@ func FuzzReadRows(f *testing.F) {
 	}
 	client := newOfflineClient()
 	f.Fuzz(func(t *testing.T, body []byte, isQuery bool) {
-		_, _ = decodeResponse(client, body, isQuery, new(rowReader).option)
+		_, _ = decodeResponse(client, body, isQuery, new(response).decodeOption)
 
 		decoded, err := decodeResponse(client, body, isQuery)
 		if err == nil {
@@ -122,8 +122,8 @@ func asDynamoDBAnswers(t *testing.T, output interface{}) []byte {
 func assertReadsAsTheSDK(t *testing.T, client *dynamodb.DynamoDB, body []byte, isQuery bool) []row {
 	bySDK, err := decodeResponse(client, body, isQuery)
 	require.NoError(t, err)
-	var reader rowReader
-	_, err = decodeResponse(client, body, isQuery, reader.option)
+	var reader response
+	_, err = decodeResponse(client, body, isQuery, reader.decodeOption)
 	require.NoError(t, err)
 
 	want := []row{}

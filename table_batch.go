@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,22 +33,53 @@ const (
 // DynamoDB takes them. What DynamoDB throttles it sends again for as long as
 // any row gets through, whichever batch that is in.
 type batchWriter struct {
-	table  *table
+	table string
+	// send makes one BatchWriteItem request for rows of a namespace.
+	send func(ctx context.Context, namespace string, requests []*dynamodb.WriteRequest) (
+		unprocessed []*dynamodb.WriteRequest, err error)
 	stored atomic.Int64
 }
 
-// write sends rows in parallel batches and returns when all are stored. A row
-// without an item is deleted.
-func (w *batchWriter) write(ctx context.Context, rows []row) error {
+// write sends rows of a namespace in parallel batches and returns when all are
+// stored. A row without an item is deleted. It returns the keys of rows that
+// DynamoDB called invalid, which are not stored.
+func (w *batchWriter) write(ctx context.Context, namespace string, rows []row) (invalid []string, err error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxParallelBatches)
+	var mu sync.Mutex
 	for len(rows) > 0 {
 		n := batchLength(rows)
 		batch := rows[:n]
 		rows = rows[n:]
-		group.Go(func() error { return w.writeBatch(ctx, writeRequests(batch)) })
+		group.Go(func() error {
+			refused, err := w.writeBatch(ctx, namespace, batch)
+			mu.Lock()
+			defer mu.Unlock()
+			invalid = append(invalid, refused...)
+			return err
+		})
 	}
-	return group.Wait()
+	return invalid, group.Wait()
+}
+
+// writeBatch writes a batch. DynamoDB refuses a whole batch for one invalid row,
+// so each half is tried alone until that is found.
+func (w *batchWriter) writeBatch(ctx context.Context, namespace string, rows []row) (invalid []string, err error) {
+	err = w.sendUntilStored(ctx, namespace, writeRequests(rows))
+	if !isInvalidItem(err) {
+		return nil, err
+	}
+	if len(rows) == 1 {
+		return []string{rows[0].key}, nil
+	}
+	for _, half := range [][]row{rows[:len(rows)/2], rows[len(rows)/2:]} {
+		refused, err := w.writeBatch(ctx, namespace, half)
+		invalid = append(invalid, refused...)
+		if err != nil {
+			return invalid, err
+		}
+	}
+	return invalid, nil
 }
 
 // batchLength tells how many of the first rows make one batch.
@@ -74,11 +106,11 @@ func writeRequests(rows []row) []*dynamodb.WriteRequest {
 	return requests
 }
 
-// writeBatch sends a batch until nothing of it is unprocessed.
-func (w *batchWriter) writeBatch(ctx context.Context, batch []*dynamodb.WriteRequest) error {
+// sendUntilStored sends a batch until nothing of it is unprocessed.
+func (w *batchWriter) sendUntilStored(ctx context.Context, namespace string, batch []*dynamodb.WriteRequest) error {
 	stored := w.stored.Load()
 	for fruitless := 1; ; fruitless++ {
-		unprocessed, err := w.table.batchWrite(ctx, batch)
+		unprocessed, err := w.send(ctx, namespace, batch)
 		if err != nil && !isThrottle(err) {
 			return err
 		}
@@ -93,19 +125,15 @@ func (w *batchWriter) writeBatch(ctx context.Context, batch []*dynamodb.WriteReq
 			stored, fruitless = now, 1
 		}
 		if fruitless == maxFruitlessAttempts {
-			return w.gaveUp(err)
+			if err == nil {
+				err = &tableError{target{batchWriteItem, rowKey{namespace: namespace}}, w.table, errAllUnprocessed}
+			}
+			return fmt.Errorf("gave up after %d attempts without progress: %w", maxFruitlessAttempts, err)
 		}
 		if err := backOff(ctx, fruitless); err != nil {
 			return err
 		}
 	}
-}
-
-func (w *batchWriter) gaveUp(cause error) error {
-	if cause == nil {
-		cause = &tableError{action: "BatchWriteItem", table: w.table.name, cause: errAllUnprocessed}
-	}
-	return fmt.Errorf("gave up after %d attempts without progress: %w", maxFruitlessAttempts, cause)
 }
 
 // backOff waits before the next attempt, exponentially longer after each
