@@ -41,7 +41,7 @@ type cache struct {
 
 	inited    atomic.Bool
 	initReads singleflight.Group
-	askAgain  atomic.Pointer[time.Time] // until then inited is false without a request
+	askAgain  atomic.Int64 // the instant until which inited is false without a request
 
 	// writes lets updates run at the same time, but an Init alone, and the writing
 	// of what waits. It is no lock: nothing that evaluates waits for it.
@@ -61,7 +61,6 @@ func newCache(core *core, ttl time.Duration, staleValues StaleValuesPolicy) *cac
 		writes: semaphore.NewWeighted(allWrites), refreshing: semaphore.NewWeighted(maxRefreshes),
 	}
 	c.kinds.Store(new([]*kindCache))
-	c.askAgain.Store(new(time.Time))
 	c.toldAt.Store(-1)
 	if ttl <= 0 {
 		c.staleValues = EvictStaleValues // nothing gets stale
@@ -94,10 +93,6 @@ func (c *cache) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 	if isKnown && c.keepsStale() && c.core.readsFail(getItem, k.namespace) {
 		return known, nil
 	}
-	if c.ttl == 0 {
-		item, err := c.load(k, key)
-		return item, c.afterCall(err)
-	}
 	return serve(c, refreshKey{k, key}, known, isKnown, func() (ld.VersionedData, error) {
 		return k.read(key, func() (ld.VersionedData, error) { return c.load(k, key) })
 	})
@@ -126,13 +121,6 @@ func (c *cache) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.Version
 	known, isKnown := k.lastKnownAll()
 	if isKnown && c.keepsStale() && c.core.readsFail(query, k.namespace) {
 		return known, nil
-	}
-	if c.ttl == 0 {
-		set, err := c.core.getAll(kind)
-		if err != nil {
-			return nil, c.afterCall(err)
-		}
-		return set.items, nil
 	}
 	return serve(c, refreshKey{kind: k}, known, isKnown, func() (map[string]ld.VersionedData, error) {
 		return k.readAll(func() (*dataSet, error) { return c.core.getAll(kind) })
@@ -240,7 +228,7 @@ func (c *cache) InitializedInternal() bool {
 		return true
 	}
 	inited, _, _ := c.initReads.Do("", func() (interface{}, error) {
-		if again := c.askAgain.Load(); !c.inited.Load() && (again.IsZero() || isPast(*again)) {
+		if !c.inited.Load() && instant(c.askAgain.Load()).isPast() {
 			c.readInitialized()
 		}
 		return c.inited.Load(), nil
@@ -261,8 +249,7 @@ func (c *cache) readInitialized() {
 	if c.afterCall(err) != nil {
 		ttl = min(ttl, maxErrorPause)
 	}
-	again := time.Now().Add(ttl)
-	c.askAgain.Store(&again)
+	c.askAgain.Store(int64(after(ttl)))
 }
 
 // IsStoreAvailable tells the SDK that an outage is over, that nothing waits to be

@@ -3,7 +3,6 @@ package lddynamodb
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -112,72 +111,45 @@ func (p *initPlan) changes() int {
 // carryOut writes one kind after the other, and meanwhile reads the rows of those
 // that follow.
 func (c *core) carryOut(plan *initPlan) error {
-	if err := c.initKnownToFail(plan); err != nil {
-		return err
-	}
-	compared := make([]func() error, len(plan.kinds))
+	inited := start(func() (bool, error) { return c.isInited(c.outage.guard) })
+	compared := make([]func() (*kindPlan, error), len(plan.kinds))
 	for i, p := range plan.kinds {
-		compared[i] = start(func() error { return c.compare(p) })
+		compared[i] = start(func() (*kindPlan, error) { return p, c.compare(p) })
 	}
-	inited := start(func() error { return c.requireInited() })
 	writer := c.newBatchWriter(c.outage.guard)
-	err := c.writeKinds(plan, compared, writer)
+	err := c.writeKinds(compared, writer)
 	for _, wait := range compared {
-		_ = wait() // nothing changes the plan after this
+		_, _ = wait() // nothing changes the plan after this
 	}
-	initedErr := inited()
+	isInited, initedErr := inited()
 	if err != nil {
 		return fmt.Errorf("stored %d of %d changed items: %w", writer.stored.Load(), plan.changes(), err)
 	}
-	return c.finishInit(initedErr)
-}
-
-// initKnownToFail returns the error of an outage that the Init would meet.
-func (c *core) initKnownToFail(plan *initPlan) error {
-	for _, p := range plan.kinds {
-		for _, action := range []string{query, batchWriteItem} {
-			of := target{action, rowKey{namespace: p.namespace}}
-			if f := c.outage.failing(of); f != nil {
-				for _, p := range plan.kinds {
-					p.encode()
-				}
-				return f.errorFor(of)
-			}
-		}
+	if isDenial(initedErr) {
+		initedErr = nil // writing the row may be allowed
+	}
+	if !isInited && initedErr == nil {
+		initedErr = c.putInited(c.outage.guard)
+	}
+	if initedErr != nil {
+		return fmt.Errorf("stored all changed items: %w", initedErr)
 	}
 	return nil
 }
 
 // start runs a function at the same time. What it returns waits for the result.
-func start(run func() error) (wait func() error) {
-	wait = sync.OnceValue(run)
-	go func() { _ = wait() }()
-	return wait
-}
-
-var errNotInited = errors.New("the table does not say that it holds a full data set")
-
-func (c *core) requireInited() error {
-	inited, err := c.isInited(c.outage.guard)
-	if err == nil && !inited {
-		return errNotInited
+func start[T any](run func() (T, error)) (wait func() (T, error)) {
+	var result T
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		result, err = run()
+	}()
+	return func() (T, error) {
+		<-done
+		return result, err
 	}
-	return err
-}
-
-// finishInit says that the data set is complete, if the table didn't say so
-// before or doesn't tell this process.
-func (c *core) finishInit(initedErr error) error {
-	if initedErr == nil {
-		return nil
-	}
-	if !errors.Is(initedErr, errNotInited) && !isDenial(initedErr) {
-		return fmt.Errorf("stored all changed items: %w", initedErr)
-	}
-	if err := c.putInited(c.outage.guard); err != nil {
-		return fmt.Errorf("stored all changed items: %w", err)
-	}
-	return nil
 }
 
 func (c *core) putInited(run runner) error {
@@ -228,9 +200,10 @@ func (r row) isOlderThan(item ld.VersionedData) bool {
 
 // writeKinds writes each wave when the one before it is in the table, and deletes
 // obsolete rows at the end.
-func (c *core) writeKinds(plan *initPlan, compared []func() error, writer *batchWriter) error {
-	for i, p := range plan.kinds {
-		if err := compared[i](); err != nil {
+func (c *core) writeKinds(compared []func() (*kindPlan, error), writer *batchWriter) error {
+	for _, wait := range compared {
+		p, err := wait()
+		if err != nil {
 			return err
 		}
 		for _, wave := range p.waves() {
@@ -239,7 +212,8 @@ func (c *core) writeKinds(plan *initPlan, compared []func() error, writer *batch
 			}
 		}
 	}
-	for _, p := range plan.kinds {
+	for _, wait := range compared {
+		p, _ := wait()
 		if err := c.writeWave(p, p.obsolete, writer); err != nil {
 			return err
 		}

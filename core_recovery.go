@@ -3,7 +3,6 @@ package lddynamodb
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/aws/aws-sdk-go/aws/request"
@@ -38,17 +37,10 @@ func (c *core) look() error {
 	}
 	defer response.release()
 	if !denied && len(response.rows) == 0 {
-		c.loggers.Warnf("Table %q holds no data set under %s: no process that is connected to LaunchDarkly has filled it yet, "+
-			"or the table's name, the region or the prefix is wrong", c.table.name, c.describePrefix())
+		c.loggers.Warnf("Table %q holds no data set under the prefix %q: no process that is connected to LaunchDarkly has "+
+			"filled it yet, or the table's name, the region or the prefix is wrong", c.table.name, c.prefix)
 	}
 	return nil
-}
-
-func (c *core) describePrefix() string {
-	if c.prefix == "" {
-		return "no prefix"
-	}
-	return fmt.Sprintf("the prefix %q", c.prefix)
 }
 
 // warnOfUnsaved warns of what is lost when the store is closed.
