@@ -11,7 +11,7 @@ golangci_lint := $(cache)/golangci-lint-$(golangci_version)/golangci-lint
 .NOTPARALLEL:
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##### Try it
 
@@ -27,13 +27,18 @@ dynamodb-local: ## Run a DynamoDB Local in the foreground, on PORT (default 8000
 # How long make soak works.
 SOAK ?= 60s
 
-.PHONY: test test-faults soak fleet test-node cover $(modules:%=test-in/%)
-test: $(modules:%=test-in/%) ## Run the tests of all modules, with the race detector
+.PHONY: test test-allocations test-faults soak fleet test-node cover $(modules:%=test-in/%)
+test: $(modules:%=test-in/%) test-allocations ## Run the tests of all modules, with the race detector
 
 # The fault suite takes minutes and the Node tests take Node.js, so these have
 # targets of their own.
 $(modules:%=test-in/%): test-in/%:
 	@cd $* && packages=$$(go list ./...) && go test -race $$(echo "$$packages" | grep -v -e /e2e/faults -e /e2e/node)
+
+# The race detector allocates, so these tests run without it.
+test-allocations: ## Count the allocations of reads
+	@go test -run Allocate .
+	@cd internal/bench && go test -run Allocate .
 
 test-faults: ## Run the fault suite: outages, bad networks, DynamoDB killed and restarted
 	@cd e2e/faults && go test -race -count=1 -timeout 30m
@@ -54,12 +59,12 @@ cover: ## Show how much of the root package its own tests cover
 ##### Measure
 
 .PHONY: bench bench-charts
-bench: ## Measure Init and cached reads against the plain ways, and keep that in bench.out
-	@go test -run '^$$' -bench . -benchmem -timeout 2h . | tee bench.out && ! grep -q ^FAIL bench.out
-	@go run ./internal/benchtable < bench.out
+bench: ## Measure this store against the SDK's own stores, and keep that in bench.out
+	@cd internal/bench && go test -run '^$$' -bench . -timeout 2h . | tee $(CURDIR)/bench.out && ! grep -q ^FAIL $(CURDIR)/bench.out
+	@cd internal/bench && go run ./report < $(CURDIR)/bench.out
 
 bench-charts: bench.out ## Draw the README's charts from bench.out
-	@go run ./internal/benchcharts < bench.out
+	@cd internal/bench && go run ./report -charts $(CURDIR)/docs < $(CURDIR)/bench.out
 
 bench.out:
 	@$(MAKE) bench

@@ -26,16 +26,8 @@ import (
 // root is the folder of the repository.
 const root = "../.."
 
-// TestMain keeps the machine's AWS settings away from the tests.
 func TestMain(m *testing.M) {
-	for _, variable := range os.Environ() {
-		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "AWS_") {
-			_ = os.Unsetenv(name)
-		}
-	}
-	_ = os.Setenv("AWS_CONFIG_FILE", os.DevNull)
-	_ = os.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
-	_ = os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	dynamolocal.HideAWSSettings()
 	os.Exit(m.Run())
 }
 
