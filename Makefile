@@ -71,7 +71,7 @@ bench.out:
 
 ##### Check
 
-.PHONY: lint lint-format lint-dependencies fmt $(modules:%=lint-in/%)
+.PHONY: lint lint-format lint-dependencies fmt vulnerabilities $(modules:%=lint-in/%) $(modules:%=vulnerabilities-in/%)
 lint: lint-format lint-dependencies $(modules:%=lint-in/%) ## Check formatting, code and module files
 
 lint-format:
@@ -87,6 +87,12 @@ $(modules:%=lint-in/%): lint-in/%: $(golangci_lint)
 	cd $* && go mod verify
 	cd $* && go vet ./...
 	cd $* && $(golangci_lint) run --config $(CURDIR)/.golangci.yml
+
+# What a module merely requires does not count, only what its code can call.
+vulnerabilities: $(modules:%=vulnerabilities-in/%) ## Look for known vulnerabilities in all modules
+
+$(modules:%=vulnerabilities-in/%): vulnerabilities-in/%:
+	cd $* && go run golang.org/x/vuln/cmd/govulncheck@latest ./...
 
 # Built from source, which takes minutes the first time.
 $(golangci_lint):
