@@ -33,7 +33,11 @@ test: $(modules:%=test-in/%) test-allocations ## Run the tests of all modules, w
 # The fault suite takes minutes and the Node tests take Node.js, so these have
 # targets of their own.
 $(modules:%=test-in/%): test-in/%:
-	@cd $* && packages=$$(go list ./...) && go test -race $$(echo "$$packages" | grep -v -e /e2e/faults -e /e2e/node)
+	@cd $* && packages=$$(go list ./...) && go test -race $(test_flags) $$(echo "$$packages" | grep -v -e /e2e/faults -e /e2e/node)
+
+# The go command takes an earlier result again where only files outside of the
+# module have changed.
+test-in/internal/documents: test_flags := -count=1
 
 # The race detector allocates, so these tests run without it.
 test-allocations: ## Count the allocations of reads
