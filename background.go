@@ -2,45 +2,21 @@ package lddynamodb
 
 import "sync"
 
-// maxRefreshes bounds how many values are re-read in the background at once.
-const maxRefreshes = 16
-
-// background runs goroutines that a store can wait for when it is closed.
+// background runs goroutines that a store waits for when it is closed.
 type background struct {
-	mu      sync.Mutex
-	closed  bool
-	running int
-	group   sync.WaitGroup
+	mu     sync.Mutex
+	closed bool
+	group  sync.WaitGroup
 }
 
-// start runs a function.
-func (b *background) start(run func()) {
-	b.group.Add(1)
-	go func() {
-		defer b.group.Done()
-		run()
-	}()
-}
-
-// tryStart runs a function unless enough are running, or the store is closed.
-func (b *background) tryStart(run func()) bool {
+// start runs a function, unless the store is closed.
+func (b *background) start(run func()) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || b.running >= maxRefreshes {
-		return false
+	if !b.closed {
+		b.group.Go(run)
 	}
-	b.running++
-	b.start(func() {
-		defer b.done()
-		run()
-	})
-	return true
-}
-
-func (b *background) done() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.running--
+	return !b.closed
 }
 
 // wait returns when nothing runs any more, nor ever will.

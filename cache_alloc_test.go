@@ -4,7 +4,6 @@ package lddynamodb
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,7 +13,7 @@ import (
 // Every flag evaluation is such a hit. Allocations are counted for the whole
 // process, so this test can't run in parallel.
 func TestHitsAllocateNothing(t *testing.T) {
-	for name, ttl := range map[string]time.Duration{"positive TTL": time.Hour, "cached for ever": -1} {
+	for name, ttl := range cachingTTLs {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			writer, reader := f.newStore(CacheTTL(ttl)), f.newStore(CacheTTL(ttl))

@@ -2,7 +2,6 @@ package lddynamodb
 
 import (
 	"fmt"
-	"net/http"
 	"testing"
 	"time"
 
@@ -11,8 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
-
-var cachingTTLs = map[string]time.Duration{"TTL positive": time.Hour, "TTL negative": -1}
 
 // overtaking are the writes of a process that come by while it reads.
 var overtaking = []struct {
@@ -56,7 +53,7 @@ func TestReadThatAWriteOvertakes(t *testing.T) {
 			for _, r := range overtaken {
 				t.Run(fmt.Sprintf("%s/%s/%s", mode, r.name, w.name), func(t *testing.T) {
 					t.Parallel()
-					f := newRaceFixture(t)
+					f := newFixture(t)
 					if w.before != nil {
 						require.NoError(t, f.newStore().Upsert(ld.Features, w.before))
 					}
@@ -86,7 +83,7 @@ func TestManyReadsThatWritesOvertake(t *testing.T) {
 	for mode, ttl := range cachingTTLs {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			f := newRaceFixture(t)
+			f := newFixture(t)
 			var before, after []ld.VersionedData
 			for i := range n {
 				before = append(before, flag(fmt.Sprintf("f%d", i), 1))
@@ -133,8 +130,8 @@ func TestAnUpdateUnderWayThatWasSeenIsNotUnseen(t *testing.T) {
 		want ld.VersionedData
 	}{{"update", flag("f", 2), flag("f", 2)}, {"delete", deleted, nil}} {
 		for mode, ttl := range cachingTTLs {
-			open := func(t *testing.T) (*raceFixture, ld.FeatureStore) {
-				f := newRaceFixture(t)
+			open := func(t *testing.T) (*fixture, ld.FeatureStore) {
+				f := newFixture(t)
 				require.NoError(t, f.newStore().Init(allData(flag("f", 1), flag("g", 1))))
 				return f, f.newStore(CacheTTL(ttl))
 			}
@@ -214,23 +211,23 @@ func TestAnUpdateUnderWayThatWasSeenIsNotUnseen(t *testing.T) {
 // table took last. It has what the table has. Two Inits take turns.
 func TestWritesUnderWayTogether(t *testing.T) {
 	t.Parallel()
-	type start = func(f *raceFixture, store ld.FeatureStore) *heldCall
+	type start = func(f *fixture, store ld.FeatureStore) *heldCall
 	const written = `{"S":"f"}`
-	upsertFinal := func(f *raceFixture, store ld.FeatureStore, early bool) *heldCall {
+	upsertFinal := func(f *fixture, store ld.FeatureStore, early bool) *heldCall {
 		return f.hold("PutItem", written, early).during(upsert(store, flag("f", 7)))
 	}
-	initFinal := func(f *raceFixture, store ld.FeatureStore, early bool) *heldCall {
+	initFinal := func(f *fixture, store ld.FeatureStore, early bool) *heldCall {
 		return f.hold("BatchWriteItem", written, early).during(initWith(store, flag("f", 5)))
 	}
 	first := map[string]start{
-		"an update that the table has": func(f *raceFixture, s ld.FeatureStore) *heldCall { return upsertFinal(f, s, false) },
-		"an update on its way":         func(f *raceFixture, s ld.FeatureStore) *heldCall { return upsertFinal(f, s, true) },
-		"an Init that the table has":   func(f *raceFixture, s ld.FeatureStore) *heldCall { return initFinal(f, s, false) },
-		"an Init on its way":           func(f *raceFixture, s ld.FeatureStore) *heldCall { return initFinal(f, s, true) },
-		"an Init that reads the table": func(f *raceFixture, s ld.FeatureStore) *heldCall {
+		"an update that the table has": func(f *fixture, s ld.FeatureStore) *heldCall { return upsertFinal(f, s, false) },
+		"an update on its way":         func(f *fixture, s ld.FeatureStore) *heldCall { return upsertFinal(f, s, true) },
+		"an Init that the table has":   func(f *fixture, s ld.FeatureStore) *heldCall { return initFinal(f, s, false) },
+		"an Init on its way":           func(f *fixture, s ld.FeatureStore) *heldCall { return initFinal(f, s, true) },
+		"an Init that reads the table": func(f *fixture, s ld.FeatureStore) *heldCall {
 			return f.holdResponse("Query", `"features"`).during(initWith(s, flag("f", 1)))
 		},
-		"an Init that removes it": func(f *raceFixture, s ld.FeatureStore) *heldCall {
+		"an Init that removes it": func(f *fixture, s ld.FeatureStore) *heldCall {
 			return f.holdRequest("BatchWriteItem", `"DeleteRequest"`).during(initWith(s, flag("g", 1)))
 		},
 	}
@@ -247,7 +244,7 @@ func TestWritesUnderWayTogether(t *testing.T) {
 			for secondName, write := range second {
 				t.Run(fmt.Sprintf("%s/%s/%s", mode, firstName, secondName), func(t *testing.T) {
 					t.Parallel()
-					f := newRaceFixture(t)
+					f := newFixture(t)
 					require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
 					store := f.newStore(CacheTTL(ttl))
 					held := start(f, store)
@@ -270,6 +267,14 @@ func TestWritesUnderWayTogether(t *testing.T) {
 	}
 }
 
+// assertAgreesWithTable checks that a store has of the flag f what the table has.
+func (f *fixture) assertAgreesWithTable(store ld.FeatureStore) {
+	f.tb.Helper()
+	item, err := f.newStore(CacheTTL(0)).Get(ld.Features, "f")
+	require.NoError(f.tb, err)
+	assertHas(f.tb, store, item)
+}
+
 // A read that began after an Init, but before an update that the Init overtook
 // has ended, says nothing of that update.
 func TestReadBetweenWritesUnderWayTogether(t *testing.T) {
@@ -278,7 +283,7 @@ func TestReadBetweenWritesUnderWayTogether(t *testing.T) {
 		for _, r := range overtaken {
 			t.Run(mode+"/"+r.name, func(t *testing.T) {
 				t.Parallel()
-				f := newRaceFixture(t)
+				f := newFixture(t)
 				store := f.newStore(CacheTTL(ttl))
 				first := f.holdRequest("PutItem", `"g"`).during(upsert(store, flag("g", 1)))
 				update := f.holdRequest("PutItem", `"f"`).during(upsert(store, flag("f", 1)))
@@ -306,12 +311,7 @@ func TestGetAndAllNeverContradictEachOther(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
-			f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-				if r.action == "PutItem" {
-					return answer(r, http.StatusOK, "{}"), nil // at once, for more updates a second
-				}
-				return send()
-			})
+			f.transport.setInterceptor(failing(emptyTable, "PutItem")) // for more updates a second
 			store := f.newStore(CacheTTL(ttl))
 			padding := make([]ld.VersionedData, 2_000) // make the set long to copy
 			for i := range padding {

@@ -242,9 +242,9 @@ func TestUnknownKeysTakeLittleMemory(t *testing.T) {
 	for mode, ttl := range cachingTTLs {
 		for _, keepStale := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, stale values kept: %t", mode, keepStale), func(t *testing.T) {
-				const keys = 15 * maxAbsent
+				const keys = 5 * maxAbsent
 				folder := strings.Repeat("/", 500)
-				k := newKindCache("features", newClock(), ttl, keepStale)
+				k := newKindCache(ld.Features, "features", ttl, keepStale)
 				before := heapInUse()
 				for i := range keys {
 					path := folder + strconv.Itoa(i)

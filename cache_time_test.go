@@ -1,12 +1,9 @@
 package lddynamodb
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,49 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
-
-// holding answers as a table that holds these flags does. Writes succeed, and
-// change nothing.
-func holding(t *testing.T, flags ...*ld.FeatureFlag) interceptor {
-	type attributes = map[string]map[string]string
-	rows := []attributes{}
-	for _, f := range flags {
-		r, err := encodeRow("features", f)
-		require.NoError(t, err)
-		rows = append(rows, attributes{
-			"namespace": {"S": r.namespace}, "key": {"S": r.key}, "version": {"N": r.version}, "item": {"S": string(r.item)},
-		})
-	}
-	body := func(name string, value any) string {
-		encoded, err := json.Marshal(map[string]any{name: value})
-		require.NoError(t, err)
-		return string(encoded)
-	}
-	return func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
-		switch {
-		case r.action == "Query" && strings.Contains(string(r.body), `"features"`):
-			return answer(r, http.StatusOK, body("Items", rows)), nil
-		case r.action == "GetItem":
-			for i, f := range flags {
-				if strings.Contains(string(r.body), `"`+f.Key+`"`) {
-					return answer(r, http.StatusOK, body("Item", rows[i])), nil
-				}
-			}
-		}
-		return answerEmpty(r), nil
-	}
-}
-
-// denying lets requests of these actions fail, or of all where none is given,
-// in a way that the AWS SDK does not retry.
-func denying(actions ...string) interceptor {
-	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		if len(actions) == 0 || slices.Contains(actions, r.action) {
-			return answerError(r, http.StatusBadRequest, "AccessDeniedException", "denied"), nil
-		}
-		return send()
-	}
-}
 
 func TestEverythingExpiresAfterOneTTL(t *testing.T) {
 	t.Parallel()
@@ -124,11 +78,9 @@ func TestConcurrentMissesShareARequest(t *testing.T) {
 	}
 	for name, read := range reads {
 		for outcome, respond := range map[string]interceptor{
-			"a result": holding(t, flag("f", 1)),
-			"an error": denying(),
-			"a broken network": func(*sentRequest, func() (*http.Response, error)) (*http.Response, error) {
-				return nil, io.ErrUnexpectedEOF
-			},
+			"a result":         holding(t, flag("f", 1)),
+			"an error":         denying(),
+			"a broken network": failing(brokenConnection),
 		} {
 			if name == "Initialized" && outcome != "a result" {
 				continue // it has no error
@@ -177,18 +129,12 @@ func TestConcurrentMissesShareARequest(t *testing.T) {
 
 func TestInitializedIsAskedForUntilItIsTrue(t *testing.T) {
 	t.Parallel()
-	uninitialized := func(*testing.T) interceptor {
-		return func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
-			return answerEmpty(r), nil
-		}
-	}
 	// The row has its keys only, but for the store any attributes will do.
 	initialized := func(t *testing.T) interceptor { return holding(t, flag(initedKey, 1)) }
-	for mode, ttl := range map[string]time.Duration{"TTL positive": time.Hour, "TTL negative": -1} {
+	for mode, ttl := range cachingTTLs {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			inFakeTime(t, func(t *testing.T, f *fixture) {
-				f.transport.setInterceptor(uninitialized(t))
 				store := f.newStore(CacheTTL(ttl))
 				for range 10 {
 					assert.False(t, store.Initialized())
@@ -208,7 +154,6 @@ func TestInitializedIsAskedForUntilItIsTrue(t *testing.T) {
 		t.Run(mode+", after an Init", func(t *testing.T) {
 			t.Parallel()
 			inFakeTime(t, func(t *testing.T, f *fixture) {
-				f.transport.setInterceptor(uninitialized(t))
 				store := f.newStore(CacheTTL(ttl))
 				assert.False(t, store.Initialized())
 				require.NoError(t, store.Init(allData()))
@@ -222,7 +167,6 @@ func TestInitializedIsAskedForUntilItIsTrue(t *testing.T) {
 	t.Run("TTL zero", func(t *testing.T) {
 		t.Parallel()
 		inFakeTime(t, func(t *testing.T, f *fixture) {
-			f.transport.setInterceptor(uninitialized(t))
 			store := f.newStore(CacheTTL(0))
 			for range 3 {
 				assert.False(t, store.Initialized())

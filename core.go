@@ -2,19 +2,16 @@ package lddynamodb
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/aws/aws-sdk-go/aws/request"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
-	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 )
 
 // replicationLag is a generous bound of the time in which a write reaches all
@@ -23,266 +20,349 @@ import (
 // says, and so never older than what it wrote.
 const replicationLag = 5 * time.Second
 
-var _ interface {
-	utils.NonAtomicFeatureStoreCore
-	utils.FeatureStoreCoreStatus
-} = (*core)(nil)
-
-// A core is the store without a cache: it knows kinds and items, and how they
-// stand in the table. The SDK's wrapper uses it as it is where the cache TTL is
-// zero.
+// A core knows kinds and items, and how they stand in the table. What this
+// process received and the table does not have, it keeps in memory.
 type core struct {
+	outage          *outage
 	table           *table
 	prefix          string
 	consistentReads bool
 	loggers         ldlog.Loggers
-	outage          *outage
+	status          *statusTeller
 
-	unstorable unstorableItems
-	malformed  sync.Map     // of rowKey, the versions of malformed rows that have been logged
-	writing    atomic.Int32 // how many writes are under way
-	lastWrite  atomic.Int64 // when the latest ended, in Unix nanoseconds
+	unsaved   unsaved
+	known     knownRows
+	malformed sync.Map      // of rowKey, the versions of malformed rows that have been logged
+	writing   atomic.Int32  // how many writes are under way
+	lastWrite atomic.Int64  // when the latest ended, in Unix nanoseconds
+	written   int           // items, in the outage that is going on, that the table had refused
+	patience  time.Duration // with a request that writes them
 
 	ctx    context.Context // done when the store is closed
 	cancel context.CancelFunc
 }
 
-// Close makes requests that are under way, and waits between them, fail at once.
-func (c *core) Close() error {
-	c.cancel()
-	return nil
-}
+// close makes requests that are under way, and waits between them, fail at once.
+func (c *core) close() { c.cancel() }
 
-// GetCacheTTL keeps the SDK's wrapper from caching: see the cache type.
-func (c *core) GetCacheTTL() time.Duration { return 0 }
+func (c *core) isClosed() bool { return c.ctx.Err() != nil }
 
-// GetDiagnosticsComponentTypeName is the store's type in the SDK's diagnostics.
-func (c *core) GetDiagnosticsComponentTypeName() string { return "DynamoDB" }
-
-// GetInternal reads an item; it is nil where the table has none.
-func (c *core) GetInternal(kind ld.VersionedDataKind, key string) (ld.VersionedData, error) {
+// get returns an item, deleted or not, or nil if there is none: the newer one of
+// the row and what is unsaved. For a malformed row the error is a
+// *malformedRowError; any other one is an outage, or the store is closed.
+func (c *core) get(kind ld.VersionedDataKind, key string) (ld.VersionedData, error) {
+	namespace := c.namespace(kind)
 	if !canBeSortKey(key) {
-		return nil, nil
+		return c.unsaved.get(namespace, key).item, nil
 	}
-	rowKey := c.rowKey(kind, key)
-	stored, err := c.read(kind, rowKey, c.readsConsistently())
-	item := c.unstorable.newest(rowKey, stored)
-	if c.observeRead(err) == nil {
-		return item, nil
+	stored, err := c.read(c.outage.guard, kind, rowKey{namespace, key}, c.readsConsistently())
+	if err == nil {
+		return c.unsaved.newest(namespace, key, stored), nil
 	}
-	if item == nil {
-		return nil, err
+	c.reportStatus()
+	if kept := c.unsaved.get(namespace, key); kept.decides && !c.isClosed() {
+		return c.known.newest(namespace, kept.item), nil
 	}
-	c.outage.remind() // what is kept is served, so the caller gets no error
-	return item, nil
+	return nil, err
 }
+
+// A runner makes a request to the table: outage.guard, or core.attempt.
+type runner func(ctx context.Context, of target, op operation) error
 
 // read returns the item in the table, deleted or not, or nil.
-func (c *core) read(kind ld.VersionedDataKind, key rowKey, consistent bool) (ld.VersionedData, error) {
-	r, found, err := c.table.get(c.ctx, key, consistent)
-	if err != nil || !found {
+func (c *core) read(run runner, kind ld.VersionedDataKind, key rowKey, consistent bool) (ld.VersionedData, error) {
+	response, err := c.getRow(run, key, consistent)
+	if err != nil {
 		return nil, err
 	}
-	item, err := r.decode(kind)
+	defer response.release()
+	if len(response.rows) == 0 {
+		c.known.forget(key)
+		return nil, nil
+	}
+	item, err := c.decode(kind, response.rows[0])
 	if err != nil {
-		c.logMalformed(r, err)
 		return nil, fmt.Errorf("GetItem %s on DynamoDB table %q: %w", key, c.table.name, err)
 	}
 	return item, nil
 }
 
-// GetAllInternal reads all items of a kind but the deleted ones.
-func (c *core) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.VersionedData, error) {
-	if report, ok := kind.(outageReport); ok {
-		return nil, report.cause
-	}
-	items, err := c.getAll(kind)
-	maps.DeleteFunc(items, func(_ string, item ld.VersionedData) bool { return item.IsDeleted() })
-	return items, err
+func (c *core) getRow(run runner, key rowKey, consistent bool) (response *response, err error) {
+	err = run(c.ctx, target{getItem, key}, func(ctx context.Context, options ...request.Option) (err error) {
+		response, err = c.table.get(ctx, key, consistent, options...)
+		return err
+	})
+	return response, err
 }
 
-// getAll reads all items of a kind. Malformed rows are left out and logged.
-func (c *core) getAll(kind ld.VersionedDataKind) (map[string]ld.VersionedData, error) {
-	items, err := c.readAll(kind)
-	if err != nil {
-		return nil, c.observeRead(err)
-	}
-	c.unstorable.mergeInto(items, c.namespace(kind))
-	return items, nil
+// A dataSet is all that there is of a kind.
+type dataSet struct {
+	items      map[string]ld.VersionedData
+	tombstones map[string]ld.VersionedData
+	malformed  map[string]bool // the keys of malformed rows, which are left out
 }
 
-// readAll decodes the rows of a page on all processors while the next page is
-// on its way.
-func (c *core) readAll(kind ld.VersionedDataKind) (map[string]ld.VersionedData, error) {
-	processors := runtime.GOMAXPROCS(0)
-	var decoding errgroup.Group
-	decoding.SetLimit(2 * processors) // a page under way and one behind it
+func newDataSet(size int) *dataSet {
+	return &dataSet{items: make(map[string]ld.VersionedData, size), tombstones: make(map[string]ld.VersionedData)}
+}
+
+// get returns an item, deleted or not, or nil.
+func (s *dataSet) get(key string) ld.VersionedData {
+	if item, ok := s.items[key]; ok {
+		return item
+	}
+	if tombstone, ok := s.tombstones[key]; ok {
+		return tombstone
+	}
+	return nil
+}
+
+func (s *dataSet) put(item ld.VersionedData) {
+	key := item.GetKey()
+	if item.IsDeleted() {
+		delete(s.items, key)
+		s.tombstones[key] = item
+	} else {
+		delete(s.tombstones, key)
+		s.items[key] = item
+	}
+}
+
+func (s *dataSet) remove(key string) {
+	delete(s.items, key)
+	delete(s.tombstones, key)
+}
+
+// getAll returns all items of a kind: of each the newer one of the row and what
+// is unsaved.
+func (c *core) getAll(kind ld.VersionedDataKind) (*dataSet, error) {
+	namespace := c.namespace(kind)
+	set, err := c.readAll(kind)
+	if err == nil {
+		c.unsaved.mergeInto(namespace, set)
+		return set, nil
+	}
+	c.reportStatus()
+	if kept := c.unsaved.all(namespace); kept != nil && !c.isClosed() {
+		set := newDataSet(len(kept))
+		for _, item := range kept {
+			set.put(c.known.newest(namespace, item))
+		}
+		return set, nil
+	}
+	return nil, err
+}
+
+// readAll decodes the rows of a page on all processors, while the next page is on
+// its way.
+func (c *core) readAll(kind ld.VersionedDataKind) (*dataSet, error) {
+	namespace := c.namespace(kind)
+	set := newDataSet(c.known.count(namespace))
 	var mu sync.Mutex
-	items := make(map[string]ld.VersionedData)
-	err := c.table.query(c.ctx, c.namespace(kind), c.readsConsistently(), func(rows []row) {
-		for part := range slices.Chunk(rows, len(rows)/processors+1) {
-			decoding.Go(func() error {
-				decoded := c.decodeAll(kind, part)
+	err := c.query(c.outage.guard, namespace, c.readsConsistently(), func(rows []row) {
+		var decoding sync.WaitGroup
+		for part := range slices.Chunk(rows, len(rows)/runtime.GOMAXPROCS(0)+1) {
+			decoding.Go(func() {
+				items, malformed := c.decodeAll(kind, part)
 				mu.Lock()
 				defer mu.Unlock()
-				for i, item := range decoded {
-					if item != nil {
-						items[part[i].key] = item
-					}
-				}
-				return nil
+				set.add(items, malformed)
 			})
 		}
+		decoding.Wait()
 	})
-	_ = decoding.Wait()
-	return items, err
-}
-
-// decodeAll returns nil in the place of a malformed row.
-func (c *core) decodeAll(kind ld.VersionedDataKind, rows []row) []ld.VersionedData {
-	items := make([]ld.VersionedData, len(rows))
-	for i, r := range rows {
-		item, err := r.decode(kind)
-		if err != nil {
-			c.logMalformed(r, err)
-			continue
-		}
-		items[i] = item
-	}
-	return items
-}
-
-// logMalformed logs a malformed row once, until its version changes.
-func (c *core) logMalformed(r row, err error) {
-	if logged, found := c.malformed.Swap(r.rowKey, r.version); !found || logged != r.version {
-		c.loggers.Errorf("Table %q: %s", c.table.name, err)
-	}
-}
-
-// UpsertInternal stores an item unless the table has the same version of it or
-// a newer one, and returns what the table has then. An item that DynamoDB can't
-// hold is no error: see unstorableError.
-func (c *core) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
-	r, err := encodeRow(c.namespace(kind), item)
 	if err != nil {
-		return c.leaveOut(kind, r.rowKey, item, err)
+		return nil, err
 	}
-	if kept := c.unstorable.newest(r.rowKey, nil); kept != nil && kept.GetVersion() >= item.GetVersion() {
+	c.known.retain(namespace, set)
+	return set, nil
+}
+
+func (s *dataSet) add(items []ld.VersionedData, malformed []string) {
+	for _, item := range items {
+		s.put(item)
+	}
+	for _, key := range malformed {
+		if s.malformed == nil {
+			s.malformed = make(map[string]bool)
+		}
+		s.malformed[key] = true
+	}
+}
+
+func (c *core) decodeAll(kind ld.VersionedDataKind, rows []row) (items []ld.VersionedData, malformed []string) {
+	items = make([]ld.VersionedData, 0, len(rows))
+	for _, r := range rows {
+		if item, err := c.decode(kind, r); err == nil {
+			items = append(items, item)
+		} else {
+			malformed = append(malformed, r.key)
+		}
+	}
+	return items, malformed
+}
+
+// query reads all rows of a namespace, and calls a function with those of each
+// page while it asks for the next one. The rows are valid during the call.
+func (c *core) query(run runner, namespace string, consistent bool, page func([]row)) error {
+	var pages sync.WaitGroup
+	defer pages.Wait()
+	var next *rowKey
+	for {
+		var response *response
+		err := run(c.ctx, target{query, rowKey{namespace: namespace}},
+			func(ctx context.Context, options ...request.Option) (err error) {
+				response, err = c.table.query(ctx, namespace, consistent, next, 0, options...)
+				return err
+			})
+		if err != nil {
+			return err
+		}
+		next = response.next
+		pages.Go(func() {
+			defer response.release()
+			page(response.rows)
+		})
+		if next == nil {
+			return nil
+		}
+	}
+}
+
+// decode returns the item of a row. One whose row is the same as before is not
+// decoded again. A malformed row is logged once, until its version changes.
+func (c *core) decode(kind ld.VersionedDataKind, r row) (ld.VersionedData, error) {
+	if item, ok := c.known.item(r); ok {
+		return item, nil
+	}
+	item, err := r.decode(kind)
+	if err != nil {
+		if logged, found := c.malformed.Swap(r.rowKey, r.version); !found || logged != r.version {
+			c.loggers.Errorf("Table %q: %s", c.table.name, err)
+		}
+		return nil, err
+	}
+	c.known.remember(r, item)
+	return item, nil
+}
+
+// upsert stores an item unless the table has the same version of it or a newer
+// one. It returns what is served from now on. With an error that is the item
+// itself: the table refused it, and it is unsaved.
+func (c *core) upsert(kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
+	defer c.reportStatus()
+	namespace := c.namespace(kind)
+	if kept := c.unsaved.get(namespace, item.GetKey()).item; kept != nil && !isNewer(item, kept) {
 		return kept, nil
 	}
-	stored, err := c.storeNewest(kind, r, item)
+	r, err := encodeRow(namespace, item)
 	if err != nil {
-		return nil, c.observeWrite(err)
+		return c.leaveOut(kind, r.rowKey, item, err), nil
 	}
-	return c.unstorable.newest(r.rowKey, stored), nil
+	stored, err := c.store(c.outage.guard, kind, r, item)
+	_, malformed := asMalformed(err)
+	switch {
+	case err == nil:
+		return c.unsaved.newest(namespace, r.key, stored), nil
+	case c.isClosed():
+		return nil, err
+	case malformed || isInvalidItem(err):
+		return c.leaveOut(kind, r.rowKey, item, err), nil
+	}
+	c.unsaved.keep(kind, r.rowKey, item, true)
+	return item, &unsavedError{fmt.Sprintf("update %s to version %s", r.rowKey, r.version), err}
 }
 
-// storeNewest returns the item, or the one in the table if that isn't older. It
-// tries again where, by then, the one that had been newer is gone.
-func (c *core) storeNewest(kind ld.VersionedDataKind, r row, item ld.VersionedData) (ld.VersionedData, error) {
+// store returns the item, or the one in the table if that isn't older. It tries
+// again if, by then, the one that had been newer is gone. An item that is as new
+// as a malformed row takes its place; of a newer one the error says so.
+func (c *core) store(run runner, kind ld.VersionedDataKind, r row, item ld.VersionedData) (ld.VersionedData, error) {
 	c.beginWrite()
 	defer c.endWrite()
+	put := c.table.putIfNewer
 	for {
-		stored, err := c.table.putIfNewer(c.ctx, r)
-		if stored || err != nil {
-			return item, err
-		}
-		winner, err := c.read(kind, r.rowKey, true)
+		stored, err := c.put(run, r, put)
 		if err != nil {
 			return nil, err
 		}
-		if winner != nil && winner.GetVersion() >= item.GetVersion() {
-			return winner, nil
+		if stored {
+			c.known.remember(r, item)
+			return item, nil
+		}
+		winner, err := c.read(run, kind, r.rowKey, true)
+		malformed, isMalformed := asMalformed(err)
+		switch {
+		case isMalformed && malformed.hasVersion(item.GetVersion()):
+			put = c.table.putIfAsNew
+		case err != nil, winner != nil && !isNewer(item, winner):
+			return winner, err
+		default:
+			put = c.table.putIfNewer
 		}
 	}
 }
 
-// leaveOut keeps an item that can't be stored in memory if it is newer than the
-// table's, and returns what is served from now on.
-func (c *core) leaveOut(
-	kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, reason error,
-) (ld.VersionedData, error) {
-	if !canBeSortKey(key.key) {
-		c.keep(key, item, reason)
-		return nil, nil
-	}
-	stored, err := c.read(kind, key, true)
-	if err != nil && !isMalformed(err) {
-		return nil, c.observeRead(err)
-	}
-	if stored == nil || stored.GetVersion() < item.GetVersion() {
-		c.keep(key, item, reason)
-	}
-	return c.unstorable.newest(key, stored), nil
+func (c *core) put(
+	run runner, r row, put func(context.Context, row, ...request.Option) (bool, error),
+) (stored bool, err error) {
+	err = run(c.ctx, target{putItem, r.rowKey}, func(ctx context.Context, options ...request.Option) (err error) {
+		stored, err = put(ctx, r, options...)
+		return err
+	})
+	return stored, err
 }
 
-func (c *core) keep(key rowKey, item ld.VersionedData, reason error) {
-	if c.unstorable.keep(key, item) {
-		c.loggers.Errorf("Left out version %d of an item of table %q, which only this process has now: %s",
-			item.GetVersion(), c.table.name, reason)
+// leaveOut keeps an item that can't be stored, unless the table has it as new,
+// and returns what is served from now on.
+func (c *core) leaveOut(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, reason error) ld.VersionedData {
+	var stored ld.VersionedData
+	if canBeSortKey(key.key) {
+		stored, _ = c.read(c.outage.guard, kind, key, true) // without an answer, the item is the newest known
 	}
+	if stored == nil || isNewer(item, stored) {
+		c.keepUnstorable(kind, key, item, reason)
+	}
+	return c.unsaved.newest(key.namespace, key.key, stored)
 }
 
-// InitializedInternal tells whether the table holds a full data set. Where it
-// can't be asked, the answer is no and the log has the cause.
-func (c *core) InitializedInternal() bool {
-	inited, err := c.inited()
-	if c.observeRead(err) != nil {
-		c.outage.remind()
-	}
-	return inited
+func (c *core) keepUnstorable(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, reason error) {
+	c.unsaved.keep(kind, key, item, false)
+	c.logUnstorable(item, reason)
 }
 
-func (c *core) inited() (bool, error) {
-	_, found, err := c.table.get(c.ctx, c.initedKey(), true)
-	return found, err
+func (c *core) logUnstorable(item ld.VersionedData, reason error) {
+	c.loggers.Errorf("Left out version %d of an item of table %q, which only this process has now: %s",
+		item.GetVersion(), c.table.name, reason)
 }
 
-// IsStoreAvailable tells whether the table can be used again after an outage. Of
-// a closed store it says yes, so that the SDK asks no more.
-func (c *core) IsStoreAvailable() bool {
-	if c.isClosed() {
-		return true
+// initialized tells whether there is a full data set, in the table or unsaved.
+func (c *core) initialized() (bool, error) {
+	if c.unsaved.hasInit() {
+		return true, nil
 	}
-	if !c.isReachable() {
-		return false
-	}
-	c.outage.end()
-	return true
+	inited, err := c.isInited(c.outage.guard)
+	c.reportStatus()
+	return inited, err
 }
 
-func (c *core) isClosed() bool { return c.ctx.Err() != nil }
-
-func (c *core) isReachable() bool {
-	if c.outage.held() {
-		return false
+func (c *core) isInited(run runner) (bool, error) {
+	response, err := c.getRow(run, c.initedKey(), true)
+	if err != nil {
+		return false, err
 	}
-	_, _, err := c.table.get(c.ctx, c.initedKey(), true, withoutRetries)
-	return c.observeRead(err) == nil
+	defer response.release()
+	return len(response.rows) > 0, nil
 }
 
-// observeWrite notes what a failed update or Init says of the table, and returns
-// its error.
-func (c *core) observeWrite(err error) error {
-	if c.isOutage(err) {
-		c.outage.begin(err, false)
-	}
-	return err
+// readsFail tells whether reads of a kind are known to fail.
+func (c *core) readsFail(action, namespace string) bool {
+	return c.outage.failing(target{action, rowKey{namespace: namespace}}) != nil
 }
 
-// observeRead does the same for a read.
-func (c *core) observeRead(err error) error {
-	if c.isOutage(err) {
-		c.outage.begin(err, true)
-	}
-	return err
-}
-
-func (c *core) isOutage(err error) bool { return err != nil && !c.isClosed() && !isMalformed(err) }
-
-func isMalformed(err error) bool {
-	var malformed *malformedRowError
-	return errors.As(err, &malformed)
+// reportStatus tells the listener how the store and its table get on.
+func (c *core) reportStatus() {
+	cause := c.outage.currentCause()
+	c.status.update(StoreStatus{Available: cause == nil, Err: cause, Unsaved: c.unsaved.count()})
 }
 
 func (c *core) beginWrite() { c.writing.Add(1) }
@@ -298,10 +378,6 @@ func (c *core) readsConsistently() bool {
 
 func (c *core) namespace(kind ld.VersionedDataKind) string { return c.prefixed(kind.GetNamespace()) }
 
-func (c *core) rowKey(kind ld.VersionedDataKind, key string) rowKey {
-	return rowKey{c.namespace(kind), key}
-}
-
 func (c *core) initedKey() rowKey { return rowKey{c.prefixed(initedKey), c.prefixed(initedKey)} }
 
 func (c *core) prefixed(name string) string {
@@ -309,4 +385,10 @@ func (c *core) prefixed(name string) string {
 		return name
 	}
 	return c.prefix + ":" + name
+}
+
+// isNewer tells whether the first of two items has the higher version. Nil is
+// older than any.
+func isNewer(a, b ld.VersionedData) bool {
+	return a != nil && (b == nil || a.GetVersion() > b.GetVersion())
 }

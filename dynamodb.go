@@ -14,15 +14,17 @@ import (
 // field of the SDK's Config: a function that makes a feature store on a DynamoDB
 // table. The arguments are checked at once, but no AWS session or client is made
 // before the SDK client calls the function. It can be called any number of
-// times, also at the same time; the stores share nothing.
+// times, also at the same time; the stores share an AWS session, and nothing else.
 //
 // The table must exist. Unless SessionOptions, ClientConfig or DynamoClient say
 // otherwise, the AWS region and credentials come from the environment and from
 // AWS configuration files, as with session.NewSession.
 //
-// It returns an error where the table name is empty, an option is nil or an
-// option's value makes no sense. The function returns one where no AWS session
-// can be made. Whether the table can be reached shows only when it is used.
+// It returns an error if the table name is empty, an option is nil or an option's
+// value makes no sense. The function returns one if no AWS session can be made.
+// Whether the table can be reached shows only when it is used. In daemon mode, the
+// store looks at once, in the background, and logs a warning if it can't be used or
+// holds no data set.
 func NewDynamoDBFeatureStoreFactory(table string, options ...FeatureStoreOption) (ld.FeatureStoreFactory, error) {
 	opts, err := newOptions(table, options)
 	if err != nil {
@@ -57,38 +59,36 @@ func (o *options) newClient() (dynamodbiface.DynamoDBAPI, error) {
 	}
 	awsSession, err := o.newSession()
 	if err != nil {
-		return nil, &tableError{action: "make an AWS session", table: o.table, cause: err}
+		return nil, &tableError{target{action: "make an AWS session"}, o.table, err}
 	}
 	return dynamodb.New(awsSession, o.clientConfigs...), nil
 }
 
-// newStore puts the layers together: the SDK's wrapper, the cache, the core and
-// the table. The store must be the SDK's own wrapper, because only that can tell
+// newStore puts the layers together: the SDK's wrapper, the cache, the core, the
+// outage and the table. The store must be the SDK's own wrapper, because only that can tell
 // the SDK of outages.
 func (o *options) newStore(client dynamodbiface.DynamoDBAPI, config ld.Config) *utils.FeatureStoreWrapper {
 	if o.logger != nil {
 		config.Loggers.SetBaseLogger(o.logger)
 	}
-	core := o.newCore(client, config.Loggers)
-	var wrapper *utils.FeatureStoreWrapper
-	if o.cacheTTL == 0 {
-		wrapper = utils.NewNonAtomicFeatureStoreWrapperWithConfig(core, config)
-	} else {
-		wrapper = utils.NewNonAtomicFeatureStoreWrapperWithConfig(newCache(core, o.cacheTTL, o.staleValues), config)
+	cache := newCache(o.newCore(client, config.Loggers), o.cacheTTL, o.staleValues)
+	if config.UseLdd && !config.Offline {
+		cache.background.start(cache.look)
 	}
-	core.outage.report = func(cause error) { _, _ = wrapper.All(outageReport{cause}) }
-	return wrapper
+	return utils.NewNonAtomicFeatureStoreWrapperWithConfig(cache, config)
 }
 
 func (o *options) newCore(client dynamodbiface.DynamoDBAPI, loggers ldlog.Loggers) *core {
 	loggers.SetPrefix("DynamoDBFeatureStore:")
 	ctx, cancel := context.WithCancel(context.Background())
+	table := &table{client: client, name: o.table, timeout: o.requestTimeout}
 	return &core{
-		table:           &table{client: client, name: o.table, timeout: o.requestTimeout},
+		outage:          newOutage(table, loggers),
+		table:           table,
 		prefix:          o.prefix,
 		consistentReads: !o.eventualReads,
 		loggers:         loggers,
-		outage:          &outage{table: o.table, loggers: loggers},
+		status:          newStatusTeller(o.statusListener, ctx.Done()),
 		ctx:             ctx,
 		cancel:          cancel,
 	}

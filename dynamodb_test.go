@@ -2,25 +2,18 @@ package lddynamodb
 
 import (
 	"testing"
-	"time"
 
-	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// hangGuard ends a wait for what should come at once. No test depends on how
-// long it is.
-const hangGuard = time.Minute
-
 // The contract of ld.FeatureStore, part by part. It holds for stores of every
 // kind, so everything here is said of stores and tables, and nothing of caches
-// or requests, but for the parts that say how far several processes see each
-// other.
+// or requests. The SDK has tests of its own for stores, which say the rest.
 var contract = []struct {
 	promise string
-	check   func(*testing.T, *contractFixture)
+	check   func(*testing.T, *fixture)
 }{
 	{"Init replaces everything", checkInitReplaces},
 	{"Init of nothing is a data set too", checkInitOfNothing},
@@ -34,8 +27,6 @@ var contract = []struct {
 	{"a deleted item comes back with a newer version", checkUpdateAfterDelete},
 	{"an unknown key can be deleted", checkDeleteOfUnknownKey},
 	{"a store is initialized by Init alone, anyone's", checkInitialized},
-	{"another process is seen as far as the TTL lets it", checkOtherProcess},
-	{"prefixes are independent", checkPrefixes},
 	{"stores that race on a key agree", checkRace},
 	{"a data set can be larger than a page", checkPages},
 	{"kinds can be the application's own", checkCustomKind},
@@ -43,85 +34,38 @@ var contract = []struct {
 	{"Close ends what is under way", checkClose},
 }
 
-// A setup is a way to make stores. The contract holds for all of them.
-type setup struct {
-	ttl        time.Duration
-	makeClient func(*fixture) dynamodbiface.DynamoDBAPI // nil has the store make its own
-}
-
-// cacheSetups have TTLs that don't run out while a test lasts.
-var cacheSetups = map[string]setup{
-	"without a cache":    {ttl: 0},
-	"cached for an hour": {ttl: time.Hour},
-	"cached for ever":    {ttl: -1},
-}
-
 func TestContract(t *testing.T) {
-	for name, s := range cacheSetups {
-		t.Run(name, s.keepsContract)
-	}
-}
-
-func (s setup) keepsContract(t *testing.T) {
 	t.Parallel()
-	for _, part := range contract {
-		t.Run(part.promise, func(t *testing.T) {
+	for name, ttl := range ttls {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			part.check(t, &contractFixture{newFixture(t), s})
+			keepsContract(t, func(*fixture) []FeatureStoreOption { return []FeatureStoreOption{CacheTTL(ttl)} })
 		})
 	}
 }
 
-// A contractFixture is a fixture whose stores are all made in one way.
-type contractFixture struct {
-	*fixture
-	setup
+// Without a cache, nothing hides what such a client reads and writes.
+func TestContractOverAClientWithoutRequestOptions(t *testing.T) {
+	t.Parallel()
+	keepsContract(t, func(f *fixture) []FeatureStoreOption {
+		return []FeatureStoreOption{CacheTTL(0), DynamoClient(clientWithoutOptions{f.newClient(f.transport)})}
+	})
 }
 
-// open makes a store that shares only the table with others, like one of
-// another process.
-func (f *contractFixture) open(options ...FeatureStoreOption) ld.FeatureStore {
-	f.tb.Helper()
-	options = append(options, CacheTTL(f.ttl))
-	if f.makeClient != nil {
-		options = append(options, DynamoClient(f.makeClient(f.fixture)))
+// keepsContract checks all parts of the contract for stores with these options.
+func keepsContract(t *testing.T, options func(*fixture) []FeatureStoreOption) {
+	for _, part := range contract {
+		t.Run(part.promise, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.options = options(f)
+			part.check(t, f)
+		})
 	}
-	return f.newStore(options...)
 }
 
-// assertGet checks what a store has under a key; nil is nothing.
-func assertGet(t *testing.T, store ld.FeatureStore, kind ld.VersionedDataKind, key string, want ld.VersionedData) {
-	t.Helper()
-	item, err := store.Get(kind, key)
-	require.NoError(t, err)
-	if want == nil {
-		assertPlainNil(t, item)
-		return
-	}
-	assert.Equal(t, want, item)
-}
-
-// assertPlainNil refuses a nil pointer in an interface, which callers don't
-// take for nil.
-func assertPlainNil(t *testing.T, item ld.VersionedData) {
-	t.Helper()
-	assert.True(t, item == nil, "expected a plain nil, not %#v", item)
-}
-
-// assertAll checks that a store has exactly these items of a kind.
-func assertAll(t *testing.T, store ld.FeatureStore, kind ld.VersionedDataKind, want ...ld.VersionedData) {
-	t.Helper()
-	wanted := map[string]ld.VersionedData{}
-	for _, item := range want {
-		wanted[item.GetKey()] = item
-	}
-	items, err := store.All(kind)
-	require.NoError(t, err)
-	assert.Equal(t, wanted, items)
-}
-
-func checkInitReplaces(t *testing.T, f *contractFixture) {
-	store := f.open()
+func checkInitReplaces(t *testing.T, f *fixture) {
+	store := f.newStore()
 	require.NoError(t, store.Init(allData(flag("kept", 5), flag("changed", 5), flag("removed", 5), segment("gone", 5))))
 	require.NoError(t, store.Upsert(ld.Features, flag("added later", 1)))
 	require.NoError(t, store.Delete(ld.Features, "deleted", 7))
@@ -131,7 +75,7 @@ func checkInitReplaces(t *testing.T, f *contractFixture) {
 	data := []ld.VersionedData{flag("kept", 5), flag("changed", 3), flag("back again", 2), flag("new", 1)}
 	require.NoError(t, store.Init(allData(data...)))
 
-	for name, store := range map[string]ld.FeatureStore{"this process": store, "another": f.open()} {
+	for name, store := range map[string]ld.FeatureStore{"this process": store, "another": f.newStore()} {
 		t.Log(name)
 		for _, item := range data {
 			assertGet(t, store, ld.Features, item.GetKey(), item)
@@ -146,8 +90,8 @@ func checkInitReplaces(t *testing.T, f *contractFixture) {
 	assert.Len(t, f.rows(), len(data)+1, "one row for each item, and the one that says that the data is complete")
 }
 
-func checkInitOfNothing(t *testing.T, f *contractFixture) {
-	store := f.open()
+func checkInitOfNothing(t *testing.T, f *fixture) {
+	store := f.newStore()
 	require.NoError(t, store.Init(allData(flag("removed", 1), segment("removed", 1))))
 
 	require.NoError(t, store.Init(allData()))
@@ -158,22 +102,22 @@ func checkInitOfNothing(t *testing.T, f *contractFixture) {
 	assert.Len(t, f.rows(), 1)
 }
 
-func checkInitLeavesOtherKinds(t *testing.T, f *contractFixture) {
-	store := f.open()
+func checkInitLeavesOtherKinds(t *testing.T, f *fixture) {
+	store := f.newStore()
 	require.NoError(t, store.Upsert(experiments, &experiment{ID: "x", Revision: 1}))
 	require.NoError(t, store.Upsert(ld.Segments, segment("s", 1)))
 
 	require.NoError(t, store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{ld.Features: {"f": flag("f", 1)}}))
 
-	for _, store := range []ld.FeatureStore{store, f.open()} {
+	for _, store := range []ld.FeatureStore{store, f.newStore()} {
 		assertAll(t, store, experiments, &experiment{ID: "x", Revision: 1})
 		assertAll(t, store, ld.Segments, segment("s", 1))
 		assertAll(t, store, ld.Features, flag("f", 1))
 	}
 }
 
-func checkMapsAreNotShared(t *testing.T, f *contractFixture) {
-	store := f.open()
+func checkMapsAreNotShared(t *testing.T, f *fixture) {
+	store := f.newStore()
 	data := allData(flag("a", 1))
 	require.NoError(t, store.Init(data))
 	data[ld.Features]["b"] = flag("b", 1)
@@ -189,11 +133,11 @@ func checkMapsAreNotShared(t *testing.T, f *contractFixture) {
 	assertAll(t, store, ld.Features, flag("a", 2), flag("c", 1))
 }
 
-func checkGet(t *testing.T, f *contractFixture) {
-	writer := f.open()
+func checkGet(t *testing.T, f *fixture) {
+	writer := f.newStore()
 	require.NoError(t, writer.Init(allData(flag("same", 1), segment("same", 2, "user"), flag("flag only", 3))))
 
-	for _, store := range []ld.FeatureStore{writer, f.open()} {
+	for _, store := range []ld.FeatureStore{writer, f.newStore()} {
 		assertGet(t, store, ld.Features, "same", flag("same", 1))
 		assertGet(t, store, ld.Segments, "same", segment("same", 2, "user"))
 		assertGet(t, store, ld.Features, "flag only", flag("flag only", 3))
@@ -202,13 +146,13 @@ func checkGet(t *testing.T, f *contractFixture) {
 	}
 }
 
-func checkMissing(t *testing.T, f *contractFixture) {
-	writer := f.open()
+func checkMissing(t *testing.T, f *fixture) {
+	writer := f.newStore()
 	require.NoError(t, writer.Init(allData(flag("deleted", 1), segment("deleted", 1))))
 	require.NoError(t, writer.Delete(ld.Features, "deleted", 2))
 	require.NoError(t, writer.Delete(ld.Segments, "deleted", 2))
 
-	for _, store := range []ld.FeatureStore{writer, f.open()} {
+	for _, store := range []ld.FeatureStore{writer, f.newStore()} {
 		for range 2 { // the second time from the cache, where there is one
 			for _, kind := range []ld.VersionedDataKind{ld.Features, ld.Segments, experiments} {
 				assertGet(t, store, kind, "absent", nil)
@@ -219,8 +163,8 @@ func checkMissing(t *testing.T, f *contractFixture) {
 	}
 }
 
-func checkAll(t *testing.T, f *contractFixture) {
-	store := f.open()
+func checkAll(t *testing.T, f *fixture) {
+	store := f.newStore()
 	for _, kind := range []ld.VersionedDataKind{ld.Features, ld.Segments, experiments} {
 		items, err := store.All(kind)
 		require.NoError(t, err)
@@ -234,7 +178,7 @@ func checkAll(t *testing.T, f *contractFixture) {
 	require.NoError(t, store.Delete(ld.Features, "b", 2))
 	require.NoError(t, store.Delete(ld.Features, "never there", 1))
 
-	for _, store := range []ld.FeatureStore{store, f.open()} {
+	for _, store := range []ld.FeatureStore{store, f.newStore()} {
 		assertAll(t, store, ld.Features, flag("a", 1))
 		assertAll(t, store, ld.Segments, segment("s", 1))
 		assertAll(t, store, experiments)

@@ -2,10 +2,16 @@ package lddynamodb
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws/awserr"
@@ -17,13 +23,13 @@ import (
 // A tableError is a request to DynamoDB that failed. Its text says what was
 // being done, on which table, why it failed, and what to do about it.
 type tableError struct {
-	action string // "GetItem features/my-flag"
-	table  string
-	cause  error
+	target
+	table string
+	cause error
 }
 
 func (e *tableError) Error() string {
-	text := fmt.Sprintf("%s on DynamoDB table %q: ", e.action, e.table)
+	text := fmt.Sprintf("%s on DynamoDB table %q: ", e.target, e.table)
 	if remedy := remedy(e.cause); remedy != "" {
 		text += remedy + ": "
 	}
@@ -57,13 +63,55 @@ func remedy(err error) string {
 	case "UnrecognizedClientException", "InvalidSignatureException", "SignatureDoesNotMatch", "InvalidClientTokenId":
 		return "AWS does not accept the credentials; check the key, its secret, and this machine's clock"
 	}
-	switch {
-	case isThrottle(err):
+	if isThrottle(err) {
 		return "DynamoDB is throttling; give the table more capacity"
+	}
+	if isServerFailure(err) {
+		return "DynamoDB failed internally; if this lasts, look at the AWS health dashboard"
+	}
+	return networkRemedy(err)
+}
+
+// networkRemedy does the same where no answer came from DynamoDB.
+func networkRemedy(err error) string {
+	var unknownHost *net.DNSError
+	var network *net.OpError
+	switch {
+	case wraps(err, func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }):
+		return "nothing listens at the endpoint; check the endpoint and the port"
+	case wraps(err, func(err error) bool { return errors.As(err, &unknownHost) }):
+		return "the endpoint's host name can't be resolved; check the endpoint, the region and the DNS"
+	case wraps(err, isTLSFailure):
+		return "the TLS connection failed; check the endpoint's certificate, a proxy in between, and AWS_CA_BUNDLE"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "there was no answer in time; check the network and the endpoint, or raise RequestTimeout"
+	case wraps(err, func(err error) bool { return errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) }):
+		return "the connection broke; check the network"
 	}
 	return ""
+}
+
+func isTLSFailure(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	var noTLS tls.RecordHeaderError
+	var alert tls.AlertError
+	return errors.As(err, &certificate) || errors.As(err, &noTLS) || errors.As(err, &alert)
+}
+
+// wraps tells whether a test is true of an error or of one that it wraps, in the
+// AWS SDK's way, which the standard library doesn't know, or in Go's.
+func wraps(err error, is func(error) bool) bool {
+	for err != nil {
+		var failure awserr.Error
+		if is(err) {
+			return true
+		}
+		if !errors.As(err, &failure) {
+			return false
+		}
+		err = failure.OrigErr()
+	}
+	return false
 }
 
 // keySchemaFault tells what DynamoDB says of requests that don't fit the table's
@@ -85,6 +133,29 @@ func awsCode(err error) (code, message string) {
 func isThrottle(err error) bool {
 	var failure awserr.Error
 	return errors.As(err, &failure) && request.IsErrorThrottle(failure)
+}
+
+func isDenial(err error) bool {
+	code, _ := awsCode(err)
+	return code == "AccessDeniedException"
+}
+
+// isInvalidItem tells of a write that DynamoDB refuses because of what is written.
+func isInvalidItem(err error) bool {
+	code, message := awsCode(err)
+	return code == "ValidationException" && !keySchemaFault.MatchString(message)
+}
+
+func isServerFailure(err error) bool {
+	var response awserr.RequestFailure
+	return errors.As(err, &response) && response.StatusCode() >= http.StatusInternalServerError
+}
+
+// isUnreachable tells of an attempt that DynamoDB did not answer, or not with
+// more than that it has failed.
+func isUnreachable(err error) bool {
+	code, _ := awsCode(err)
+	return !isThrottle(err) && (isServerFailure(err) || code == request.ErrCodeRequestError)
 }
 
 // describeAWSError is the AWS SDK's text on one line, without the parts that may
@@ -122,16 +193,16 @@ func repeatsCredentials(code string) bool {
 	return code == "INIParseError" || code == processcreds.ErrCodeProcessProviderParse
 }
 
-// A timeoutError is a call that RequestTimeout ended, with what the last of the
-// AWS SDK's attempts had failed with, if any had.
+// A timeoutError is a call whose time was up, with what the last of the AWS SDK's
+// attempts had failed with, if any had.
 type timeoutError struct {
-	timeout     time.Duration
+	after       time.Duration
 	lastAttempt error
 	cause       error
 }
 
 func (e *timeoutError) Error() string {
-	text := fmt.Sprintf("gave up after %s", e.timeout)
+	text := fmt.Sprintf("gave up after %s", e.after.Round(100*time.Millisecond))
 	if e.lastAttempt != nil {
 		text += "; the last attempt failed with " + describeAWSError(e.lastAttempt)
 	}
@@ -145,21 +216,53 @@ func (e *timeoutError) Unwrap() []error {
 	return []error{context.DeadlineExceeded, e.lastAttempt, e.cause}
 }
 
-// A malformedRowError is a row that holds no valid item.
-type malformedRowError struct {
-	row   row
-	fault string
+// An untriedError is a request that was not made, or was given up, because of
+// an outage.
+type untriedError struct {
+	target
 	cause error
 }
 
-func (e *malformedRowError) Error() string {
-	return fmt.Sprintf("the row %s is malformed: %s", e.row.rowKey, e.fault)
+func (e *untriedError) Error() string {
+	return fmt.Sprintf("%s was not tried during an outage: %s", e.target, e.cause)
 }
 
-func (e *malformedRowError) Unwrap() error { return e.cause }
+func (e *untriedError) Unwrap() error { return e.cause }
+
+// An unsavedError is a write that the table has refused for now.
+type unsavedError struct {
+	what  string
+	cause error
+}
+
+func (e *unsavedError) Error() string {
+	return fmt.Sprintf("%s: the store serves it from memory and writes it when the table can be used again: %s", e.what, e.cause)
+}
+
+func (e *unsavedError) Unwrap() error { return e.cause }
+
+// A malformedRowError is a row that holds no valid item. It stays inside the
+// package: to the SDK an error is an outage, and no retry would mend this one.
+type malformedRowError struct {
+	rowKey
+	version string
+	fault   string
+}
+
+func (e *malformedRowError) Error() string {
+	return fmt.Sprintf("the row %s is malformed: %s", e.rowKey, e.fault)
+}
+
+func asMalformed(err error) (*malformedRowError, bool) {
+	var malformed *malformedRowError
+	return malformed, errors.As(err, &malformed)
+}
+
+// hasVersion tells whether the row says that it has just this version.
+func (e *malformedRowError) hasVersion(version int) bool { return e.version == strconv.Itoa(version) }
 
 // An unstorableError is an item that DynamoDB can't hold. It stays inside the
-// package: to the SDK an error is an outage, and no retry would mend this one.
+// package too.
 type unstorableError struct {
 	rowKey
 	reason string

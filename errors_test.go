@@ -1,9 +1,6 @@
 package lddynamodb
 
 import (
-	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,46 +9,13 @@ import (
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/awserr"
 	"github.com/aws/aws-sdk-go/aws/credentials"
-	"github.com/aws/aws-sdk-go/aws/credentials/processcreds"
 	"github.com/aws/aws-sdk-go/aws/session"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
-
-// A refusal is an error that DynamoDB answers with, and what the store is to tell
-// of it beside.
-type refusal struct {
-	code, message string
-	remedy        string
-}
-
-var refusals = map[string]refusal{
-	"access denied": {"AccessDeniedException",
-		"User: arn:aws:iam::123456789012:user/flags is not authorized to perform: dynamodb:ACTION on resource: " +
-			"arn:aws:dynamodb:us-east-1:123456789012:table/no-table because no identity-based policy allows the dynamodb:ACTION action",
-		"add it to their IAM policy"},
-	"expired credentials": {"ExpiredTokenException", "The security token included in the request is expired",
-		"the AWS credentials have expired"},
-	"unknown credentials": {"UnrecognizedClientException", "The security token included in the request is invalid.",
-		"AWS does not accept the credentials"},
-	"invalid signature": {"InvalidSignatureException",
-		"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key.\n\n" +
-			"The Canonical String for this request should have been\n'POST\n/\n\nx-amz-security-token:session-token'",
-		"AWS does not accept the credentials"},
-	"missing table": {"ResourceNotFoundException", "Requested resource not found", "there is no such table"},
-	"throttling": {"ProvisionedThroughputExceededException", "The level of configured provisioned throughput was exceeded.",
-		"give the table more capacity"},
-	"account throttling": {"ThrottlingException", "Rate of requests exceeds the allowed throughput.", "give the table more capacity"},
-}
-
-func (refused refusal) answer(r *sentRequest) (*http.Response, error) {
-	message := strings.ReplaceAll(refused.message, "ACTION", r.action)
-	return answerError(r, http.StatusBadRequest, refused.code, message), nil
-}
 
 func TestErrorsTellTheTableTheCauseAndTheRemedy(t *testing.T) {
 	t.Parallel()
@@ -97,7 +61,7 @@ func TestErrorsAreLoggedOncePerOutage(t *testing.T) {
 			inFakeTime(t, func(t *testing.T, f *fixture) {
 				store := f.newStore(RequestTimeout(time.Second))
 				for outage := 1; outage <= 2; outage++ {
-					f.transport.setInterceptor(refuseAll(name))
+					f.transport.setInterceptor(failing(refused.answer))
 					for range 3 {
 						assert.False(t, store.Initialized())
 						for _, call := range storeCalls {
@@ -112,23 +76,13 @@ func TestErrorsAreLoggedOncePerOutage(t *testing.T) {
 					for _, text := range []string{"WARN:", f.table, refused.code, refused.remedy} {
 						assert.Contains(t, line, text)
 					}
-					f.transport.setInterceptor(passEmpty)
+					f.transport.setInterceptor(nil)
 					time.Sleep(time.Minute)
 					assert.Len(t, f.log.ofStores("INFO:", f.table, "can be used again"), outage)
 				}
 			})
 		})
 	}
-}
-
-func refuseAll(name string) interceptor {
-	return func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
-		return refusals[name].answer(r)
-	}
-}
-
-func passEmpty(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
-	return answerEmpty(r), nil
 }
 
 func TestInitializedTellsItsCauseOnce(t *testing.T) {
@@ -138,7 +92,7 @@ func TestInitializedTellsItsCauseOnce(t *testing.T) {
 			t.Parallel()
 			inFakeTime(t, func(t *testing.T, f *fixture) {
 				store := f.newStore(CacheTTL(0))
-				f.transport.setInterceptor(refuseAll(name))
+				f.transport.setInterceptor(failing(refused.answer))
 
 				for range 3 {
 					assert.False(t, store.Initialized())
@@ -223,7 +177,8 @@ func TestTablesWithOtherKeySchemas(t *testing.T) {
 		t.Run(schema, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
-			f.createTableWithKeys(schema)
+			f.table += "-other"
+			f.createTable(strings.Fields(schema)...)
 			store := f.newStore()
 
 			err := store.Init(allData(flag("a", 1), flag("b", 1)))
@@ -247,23 +202,6 @@ func TestTablesWithOtherKeySchemas(t *testing.T) {
 	}
 }
 
-// createTableWithKeys makes another table: "namespace:S key:S" would be right.
-func (f *fixture) createTableWithKeys(schema string) {
-	f.tb.Helper()
-	f.table += "-other"
-	input := &dynamodb.CreateTableInput{
-		TableName: aws.String(f.table), BillingMode: aws.String(dynamodb.BillingModePayPerRequest)}
-	for i, attribute := range strings.Fields(schema) {
-		name, attributeType, _ := strings.Cut(attribute, ":")
-		input.AttributeDefinitions = append(input.AttributeDefinitions, &dynamodb.AttributeDefinition{
-			AttributeName: aws.String(name), AttributeType: aws.String(attributeType)})
-		input.KeySchema = append(input.KeySchema, &dynamodb.KeySchemaElement{
-			AttributeName: aws.String(name), KeyType: aws.String(dynamodb.KeyType_Values()[i])})
-	}
-	_, err := f.client.CreateTable(input)
-	require.NoError(f.tb, err)
-}
-
 // tryEachAction makes requests that Init would only make later.
 func (f *fixture) tryEachAction() map[string]error {
 	t := &table{client: f.client, name: f.table}
@@ -272,10 +210,10 @@ func (f *fixture) tryEachAction() map[string]error {
 	r, err := encodeRow(key.namespace, flag(key.key, 1))
 	require.NoError(f.tb, err)
 	errs := map[string]error{}
-	_, _, errs["GetItem"] = t.get(ctx, key, true)
-	errs["Query"] = t.query(ctx, key.namespace, true, func([]row) {})
+	_, errs["GetItem"] = t.get(ctx, key, true)
+	_, errs["Query"] = t.query(ctx, key.namespace, true, nil, 0)
 	_, errs["PutItem"] = t.putIfNewer(ctx, r)
-	_, errs["BatchWriteItem"] = t.batchWrite(ctx, writeRequests([]row{r, {rowKey: rowKey{"features", "b"}}}))
+	_, errs["BatchWriteItem"] = t.batchWrite(ctx, key.namespace, writeRequests([]row{r, {rowKey: rowKey{"features", "b"}}}))
 	return errs
 }
 
@@ -298,33 +236,5 @@ func TestRemedyForKeySchemas(t *testing.T) {
 	} {
 		told := remedy(awserr.New("ValidationException", message, nil))
 		assert.Equal(t, isKeySchema, strings.Contains(told, remedyText), message)
-	}
-}
-
-// What can't be read of credentials is repeated in the AWS SDK's errors.
-func TestErrorsRepeatNoCredentials(t *testing.T) {
-	t.Parallel()
-	brokenFile := filepath.Join(t.TempDir(), "credentials")
-	require.NoError(t, os.WriteFile(brokenFile, []byte("[flags\naws_secret_access_key = the-secret\n"), 0o600))
-	for name, test := range map[string]struct {
-		credentials *credentials.Credentials
-		code        string
-	}{
-		"process": {processcreds.NewCredentials(`echo '{"Version":1,"SecretAccessKey":"the-secret"'`), "ProcessProviderParseError"},
-		"file":    {credentials.NewSharedCredentials(brokenFile, "flags"), "INIParseError"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			store := f.newStore(ClientConfig(aws.NewConfig().WithCredentials(test.credentials)))
-
-			_, err := store.Get(ld.Features, "any")
-
-			require.ErrorContains(t, err, test.code)
-			for _, line := range append(f.log.ofStores(), err.Error()) {
-				assert.NotContains(t, line, "the-secret")
-				assert.NotContains(t, line, "115 101 99 114 101 116", "the characters' codes")
-			}
-		})
 	}
 }

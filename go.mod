@@ -6,7 +6,6 @@ require (
 	github.com/anishathalye/porcupine v1.3.1
 	github.com/aws/aws-sdk-go v1.55.8
 	github.com/patrickmn/go-cache v2.1.0+incompatible
-	github.com/segmentio/encoding v0.5.4
 	github.com/stretchr/testify v1.12.1
 	github.com/valyala/fastjson v1.6.10
 	go.uber.org/goleak v1.3.0
@@ -22,8 +21,6 @@ require (
 	github.com/jmespath/go-jmespath v0.4.0 // indirect
 	github.com/launchdarkly/eventsource v1.11.0 // indirect
 	github.com/launchdarkly/go-test-helpers v1.2.0 // indirect
-	github.com/segmentio/asm v1.1.3 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/sys v0.0.0-20211110154304-99a53858aa08 // indirect
 	gopkg.in/launchdarkly/go-sdk-common.v1 v1.0.0-20200401173443-991b2f427a01 // indirect
 )

@@ -2,7 +2,6 @@ package lddynamodb
 
 import (
 	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -94,26 +93,17 @@ func TestTheLastOfAnOptionCounts(t *testing.T) {
 func TestStoresAreTheSDKsWrapper(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	for name, s := range cacheSetups {
-		wrapper, ok := f.newStore(CacheTTL(s.ttl)).(*utils.FeatureStoreWrapper)
+	for name, ttl := range ttls {
+		wrapper, ok := f.newStore(CacheTTL(ttl)).(*utils.FeatureStoreWrapper)
 		require.True(t, ok, name)
 		assert.Equal(t, "DynamoDB", wrapper.GetDiagnosticsComponentTypeName(), name)
 	}
 }
 
-// configLoggingTo is the SDK's configuration as a factory gets it.
-func configLoggingTo(logger ldlog.BaseLogger) ld.Config {
-	var config ld.Config
-	config.Loggers.SetBaseLogger(logger)
-	return config
-}
-
 // makeStoreThatLogs makes a store and has it log the beginning of an outage.
 func makeStoreThatLogs(f *fixture, makeStore func(...FeatureStoreOption) (ld.FeatureStore, error), option FeatureStoreOption) {
 	f.tb.Helper()
-	f.transport.setInterceptor(func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
-		return answerError(r, http.StatusBadRequest, "AccessDeniedException", "no"), nil
-	})
+	f.transport.setInterceptor(denying())
 	store, err := makeStore(ClientConfig(f.awsConfig(f.transport)), option)
 	require.NoError(f.tb, err)
 	f.tb.Cleanup(func() { _ = store.(io.Closer).Close() })

@@ -1,17 +1,14 @@
 package lddynamodb
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
-	segmentio "github.com/segmentio/encoding/json"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 )
@@ -37,9 +34,11 @@ const (
 // A rowKey is a row's primary key.
 type rowKey struct{ namespace, key string }
 
-// String escapes what would break a line of the log, or forge one.
-func (k rowKey) String() string {
-	quoted := strconv.Quote(k.namespace + "/" + k.key)
+func (k rowKey) String() string { return quoted(k.namespace + "/" + k.key) }
+
+// quoted escapes what would break a line of the log, or forge one.
+func quoted(text string) string {
+	quoted := strconv.Quote(text)
 	return quoted[1 : len(quoted)-1]
 }
 
@@ -51,7 +50,8 @@ func (k rowKey) attributes() map[string]*dynamodb.AttributeValue {
 }
 
 // A row is one row of the table. In one that was read, version is empty and
-// item is nil where the table has no attribute of the right type.
+// item is nil where the table has no attribute of the right type, and the item is
+// valid only until the response is released.
 type row struct {
 	rowKey
 	version string
@@ -89,38 +89,32 @@ func (r row) attributes() map[string]*dynamodb.AttributeValue {
 	return attributes
 }
 
-// size counts the row's bytes as DynamoDB does for its limit.
+// maxNumberBytes is what DynamoDB takes at most to store a number. An integer
+// takes fewer, so a row that is some bytes below the limit may count as too large.
+const maxNumberBytes = 21
+
+// size is at least what DynamoDB counts as the row's size.
 func (r row) size() int {
 	const names = len(namespaceAttribute) + len(keyAttribute) + len(versionAttribute) + len(itemAttribute)
-	return names + len(r.namespace) + len(r.key) + numberSize(r.version) + len(r.item)
-}
-
-// numberSize is the storage of an integer: a byte for each two digits, counted
-// from the right, without those that are zeros at either end, and one or, for a
-// negative number, two more.
-func numberSize(n string) int {
-	digits := strings.TrimPrefix(n, "-")
-	sign := len(n) - len(digits)
-	digits = strings.TrimLeft(digits, "0")
-	zeros := len(digits) - len(strings.TrimRight(digits, "0"))
-	return (len(digits)+1)/2 - zeros/2 + 1 + sign
+	return names + len(r.namespace) + len(r.key) + maxNumberBytes + len(r.item)
 }
 
 // decode returns the row's item, or a *malformedRowError.
 func (r row) decode(kind ld.VersionedDataKind) (ld.VersionedData, error) {
+	malformed := func(fault string) error { return &malformedRowError{r.rowKey, r.version, fault} }
 	if r.item == nil {
-		return nil, &malformedRowError{r, "it has no string attribute " + itemAttribute, nil}
+		return nil, malformed("it has no string attribute " + itemAttribute)
 	}
 	version, err := strconv.Atoi(r.version)
 	if err != nil {
-		return nil, &malformedRowError{r, "its attribute " + versionAttribute + " is no whole number", nil}
+		return nil, malformed("its attribute " + versionAttribute + " is not a whole number")
 	}
-	item, err := unmarshalItem(kind, r.item)
+	item, err := utils.UnmarshalItem(kind, r.item)
 	if err != nil {
-		return nil, &malformedRowError{r, describeJSONError(err), err}
+		return nil, malformed(describeJSONError(err))
 	}
 	if item.GetVersion() != version {
-		return nil, &malformedRowError{r, "its JSON has another version", nil}
+		return nil, malformed("its JSON has another version")
 	}
 	if item.GetKey() == r.key {
 		return item, nil
@@ -129,26 +123,7 @@ func (r row) decode(kind ld.VersionedDataKind) (ld.VersionedData, error) {
 	if item.IsDeleted() {
 		return kind.MakeDeletedItem(r.key, version), nil
 	}
-	return nil, &malformedRowError{r, "its JSON has another key", nil}
-}
-
-// maxDepth is how deep encoding/json lets JSON be nested. The faster decoder has
-// no limit but the stack.
-const maxDepth = 10_000
-
-// unmarshalItem does what utils.UnmarshalItem does, at less than half of the cost,
-// which is most of the cost of a miss. The errors are those of utils.
-func unmarshalItem(kind ld.VersionedDataKind, raw []byte) (ld.VersionedData, error) {
-	if bytes.Count(raw, []byte("["))+bytes.Count(raw, []byte("{")) > maxDepth {
-		return utils.UnmarshalItem(kind, raw)
-	}
-	data := kind.GetDefaultItem()
-	if err := segmentio.Unmarshal(raw, &data); err == nil {
-		if item, ok := data.(ld.VersionedData); ok {
-			return item, nil
-		}
-	}
-	return utils.UnmarshalItem(kind, raw)
+	return nil, malformed("its JSON has another key")
 }
 
 // describeJSONError says what is wrong without the literals that

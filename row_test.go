@@ -1,86 +1,12 @@
 package lddynamodb
 
 import (
-	"fmt"
-	"strconv"
-	"strings"
 	"testing"
-	"time"
 
-	"github.com/aws/aws-sdk-go/aws"
-	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
-
-// secretInFlag is in flags that must not be seen in logs and errors.
-const secretInFlag = "only-for-flags"
-
-// malformedRows has rows of flags that hold no valid flag: for each key, what
-// the row has beside its primary key.
-var malformedRows = map[string]rawItem{
-	"without-item":        {versionAttribute: number("3")},
-	"without-version":     {itemAttribute: text(flagJSON("without-version", "3"))},
-	"without-both":        {},
-	"item-number":         {versionAttribute: number("3"), itemAttribute: number("3")},
-	"item-binary":         {versionAttribute: number("3"), itemAttribute: {B: []byte(flagJSON("item-binary", "3"))}},
-	"item-bool":           {versionAttribute: number("3"), itemAttribute: {BOOL: aws.Bool(true)}},
-	"item-null":           {versionAttribute: number("3"), itemAttribute: {NULL: aws.Bool(true)}},
-	"item-list":           {versionAttribute: number("3"), itemAttribute: {L: []*dynamodb.AttributeValue{text("{}")}}},
-	"item-map":            {versionAttribute: number("3"), itemAttribute: {M: rawItem{"key": text("item-map")}}},
-	"item-set":            {versionAttribute: number("3"), itemAttribute: {SS: []*string{aws.String("{}")}}},
-	"version-string":      {versionAttribute: text("3"), itemAttribute: text(flagJSON("version-string", "3"))},
-	"version-bool":        {versionAttribute: {BOOL: aws.Bool(true)}, itemAttribute: text(flagJSON("version-bool", "3"))},
-	"version-fraction":    {versionAttribute: number("1.5"), itemAttribute: text(flagJSON("version-fraction", "1.5"))},
-	"version-other":       {versionAttribute: number("3"), itemAttribute: text(flagJSON("version-other", "2"))},
-	"json-empty":          {versionAttribute: number("3"), itemAttribute: text("")},
-	"json-cut-off":        {versionAttribute: number("3"), itemAttribute: text(strings.TrimSuffix(flagJSON("json-cut-off", "3"), "}"))},
-	"json-continued":      {versionAttribute: number("3"), itemAttribute: text(flagJSON("json-continued", "3") + secretInFlag)},
-	"json-null":           {versionAttribute: number("0"), itemAttribute: text("null")},
-	"json-array":          {versionAttribute: number("3"), itemAttribute: text("[]")},
-	"json-string":         {versionAttribute: number("3"), itemAttribute: text(strconv.Quote(secretInFlag))},
-	"json-number":         {versionAttribute: number("3"), itemAttribute: text("424242")},
-	"json-empty-object":   {versionAttribute: number("0"), itemAttribute: text("{}")},
-	"json-without-key":    {versionAttribute: number("3"), itemAttribute: text(`{"version":3}`)},
-	"json-other-key":      {versionAttribute: number("3"), itemAttribute: text(flagJSON("good", "3"))},
-	"json-version-string": {versionAttribute: number("3"), itemAttribute: text(flagJSON("json-version-string", `"3"`))},
-	"json-wrong-type":     {versionAttribute: number("3"), itemAttribute: text(`{"key":"json-wrong-type","version":3,"salt":424242}`)},
-	"json-wrong-rules":    {versionAttribute: number("3"), itemAttribute: text(`{"rules":[{"clauses":"` + secretInFlag + `"}]}`)},
-}
-
-func flagJSON(key, version string) string {
-	return fmt.Sprintf(`{"key":%q,"version":%s,"on":true,"salt":%q}`, key, version, secretInFlag)
-}
-
-func text(s string) *dynamodb.AttributeValue   { return &dynamodb.AttributeValue{S: aws.String(s)} }
-func number(n string) *dynamodb.AttributeValue { return &dynamodb.AttributeValue{N: aws.String(n)} }
-
-// putFlagRow writes what a row has beside its primary key.
-func (f *fixture) putFlagRow(key string, attributes rawItem) {
-	f.tb.Helper()
-	item := rowKey{ld.Features.GetNamespace(), key}.attributes()
-	for name, value := range attributes {
-		item[name] = value
-	}
-	f.putRow(item)
-}
-
-// newMalformedFixture has a table with all malformed rows, a flag and a deleted
-// flag.
-func newMalformedFixture(t *testing.T) *fixture {
-	f := newFixture(t)
-	store := f.newStore()
-	require.NoError(t, store.Init(allData(flag("good", 7), flag("gone", 1))))
-	require.NoError(t, store.Delete(ld.Features, "gone", 2))
-	for key, attributes := range malformedRows {
-		f.putFlagRow(key, attributes)
-	}
-	return f
-}
-
-// ttls has a cache TTL of each sort.
-var ttls = map[string]time.Duration{"no cache": 0, "cached": time.Hour, "cached forever": -1}
 
 func TestMalformedRowsHarmNoOthers(t *testing.T) {
 	t.Parallel()
@@ -221,21 +147,6 @@ func TestMalformedRowOfTheSameVersionIsLeftToInit(t *testing.T) {
 			assert.Equal(t, flag("bad", 3), item)
 		})
 	}
-}
-
-func TestInitReplacesMalformedRows(t *testing.T) {
-	t.Parallel()
-	f := newMalformedFixture(t)
-	store := f.newStore()
-	data := allData(flag("json-cut-off", 3), flag("without-item", 3))
-
-	require.NoError(t, store.Init(data))
-
-	items, err := f.newStore().All(ld.Features)
-	require.NoError(t, err)
-	assert.Equal(t, data[ld.Features], items)
-	assert.Len(t, f.rows(), 3, "the two flags and what says that the data set is complete")
-	assert.Empty(t, f.log.ofStores("ERROR:"))
 }
 
 // SDKs in other languages write deleted items without a key, or with a key that

@@ -14,10 +14,6 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-var refreshPolicies = map[string]StaleValuesPolicy{
-	"RefreshStaleValues": RefreshStaleValues, "RefreshStaleValuesAsync": RefreshStaleValuesAsync,
-}
-
 // inStaleTime runs a test for each policy that keeps stale values, in fake time,
 // on a store that has read version 1 of the flag f, that there is no flag
 // "absent", and the complete set if it is to.

@@ -12,6 +12,33 @@ import (
 	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 )
 
+// DynamoDB's actions that this package uses, by the names that IAM policies have
+// for them.
+const (
+	getItem        = "GetItem"
+	query          = "Query"
+	putItem        = "PutItem"
+	batchWriteItem = "BatchWriteItem"
+)
+
+// A target is what a request asks for: an action on a row or, without a key, on
+// rows of a namespace.
+type target struct {
+	action string
+	rowKey
+}
+
+func (t target) String() string {
+	switch {
+	case t.namespace == "":
+		return t.action
+	case t.key == "":
+		return t.action + " " + quoted(t.namespace)
+	default:
+		return t.action + " " + t.rowKey.String()
+	}
+}
+
 // A table makes requests to DynamoDB, one method for each of its actions. None
 // of them knows what a row holds.
 type table struct {
@@ -20,34 +47,37 @@ type table struct {
 	timeout time.Duration // of a call, retries included; 0 is none
 }
 
-// get reads a row; found is false where the table has none.
-func (t *table) get(
-	ctx context.Context, key rowKey, consistent bool, options ...request.Option,
-) (r row, found bool, err error) {
+// get reads a row. The response has no rows if the table has none. Its user has
+// to release it.
+func (t *table) get(ctx context.Context, key rowKey, consistent bool, options ...request.Option) (*response, error) {
 	input := &dynamodb.GetItemInput{
 		TableName:      aws.String(t.name),
 		Key:            key.attributes(),
 		ConsistentRead: aws.Bool(consistent),
 	}
-	var reader rowReader
-	err = t.call(ctx, "GetItem "+key.String(), func(ctx context.Context, lastAttempt request.Option) error {
-		output, err := t.client.GetItemWithContext(ctx, input, append(options, lastAttempt, reader.option)...)
-		if err == nil && !reader.decoded && len(output.Item) > 0 {
-			reader.rows = []row{rowOfAttributes(output.Item)}
+	response := new(response)
+	err := t.call(ctx, target{getItem, key}, func(ctx context.Context, lastAttempt request.Option) error {
+		output, err := t.client.GetItemWithContext(ctx, input, append(options, lastAttempt, response.decodeOption)...)
+		if err == nil && !response.decoded && len(output.Item) > 0 {
+			response.rows = []row{rowOfAttributes(output.Item)}
 		}
 		return err
 	})
-	if err != nil || len(reader.rows) == 0 {
-		return row{}, false, err
+	if err != nil {
+		response.release()
+		return nil, err
 	}
-	r = reader.rows[0]
-	r.rowKey = key
-	return r, true, nil
+	for i := range response.rows {
+		response.rows[i].rowKey = key
+	}
+	return response, nil
 }
 
-// query reads all rows of a namespace and hands each page of them to a
-// function, before it asks for the next page.
-func (t *table) query(ctx context.Context, namespace string, consistent bool, page func([]row)) error {
+// query reads a page of a namespace's rows: the first one, or the one that begins
+// after a row. A limit of zero is none. The response's user has to release it.
+func (t *table) query(
+	ctx context.Context, namespace string, consistent bool, after *rowKey, limit int64, options ...request.Option,
+) (*response, error) {
 	input := &dynamodb.QueryInput{
 		TableName:              aws.String(t.name),
 		KeyConditionExpression: aws.String("#namespace = :namespace"),
@@ -62,61 +92,75 @@ func (t *table) query(ctx context.Context, namespace string, consistent bool, pa
 		ExpressionAttributeValues: map[string]*dynamodb.AttributeValue{":namespace": {S: aws.String(namespace)}},
 		ConsistentRead:            aws.Bool(consistent),
 	}
-	for {
-		rows, next, err := t.queryPage(ctx, namespace, input)
-		if err != nil {
-			return err
-		}
-		page(rows)
-		if len(next) == 0 {
-			return nil
-		}
-		input.ExclusiveStartKey = next
+	if after != nil {
+		input.ExclusiveStartKey = after.attributes()
 	}
-}
-
-func (t *table) queryPage(ctx context.Context, namespace string, input *dynamodb.QueryInput) (
-	rows []row, next map[string]*dynamodb.AttributeValue, err error,
-) {
-	var reader rowReader
-	err = t.call(ctx, "Query "+namespace, func(ctx context.Context, lastAttempt request.Option) error {
-		output, err := t.client.QueryWithContext(ctx, input, lastAttempt, reader.option)
-		if err != nil || reader.decoded {
-			return err
+	if limit > 0 {
+		input.Limit = aws.Int64(limit)
+	}
+	response := new(response)
+	err := t.call(ctx, target{query, rowKey{namespace: namespace}}, func(ctx context.Context, lastAttempt request.Option) error {
+		output, err := t.client.QueryWithContext(ctx, input, append(options, lastAttempt, response.decodeOption)...)
+		if err == nil && !response.decoded {
+			response.readOutput(output)
 		}
-		reader.rows = make([]row, len(output.Items))
-		for i, attributes := range output.Items {
-			reader.rows[i] = rowOfAttributes(attributes)
-		}
-		next = output.LastEvaluatedKey
-		return nil
+		return err
 	})
 	if err != nil {
-		return nil, nil, err
+		response.release()
+		return nil, err
 	}
-	for i := range reader.rows {
-		reader.rows[i].namespace = namespace
+	for i := range response.rows {
+		response.rows[i].namespace = namespace
 	}
-	if reader.next != nil {
-		next = reader.next.attributes()
+	return response, nil
+}
+
+// probe reads as little as it can with the action of a target. For one that
+// writes, it reads the row.
+func (t *table) probe(ctx context.Context, of target) error {
+	var response *response
+	var err error
+	if of.action == query {
+		response, err = t.query(ctx, of.namespace, true, nil, 1, withoutRetries)
+	} else {
+		if of.key == "" {
+			of.key = initedKey // of a batch: any key will do
+		}
+		response, err = t.get(ctx, of.rowKey, true, withoutRetries)
 	}
-	return reader.rows, next, nil
+	if err == nil {
+		response.release()
+	}
+	return err
 }
 
 // putIfNewer writes a row unless the table has it at the same version or a
 // newer one. It takes the place of a row whose version is no number.
-func (t *table) putIfNewer(ctx context.Context, r row) (stored bool, err error) {
-	input := &dynamodb.PutItemInput{
-		TableName:                aws.String(t.name),
-		Item:                     r.attributes(),
-		ConditionExpression:      aws.String("NOT attribute_type(#version, :number) OR #version < :version"),
-		ExpressionAttributeNames: map[string]*string{"#version": aws.String(versionAttribute)},
-		ExpressionAttributeValues: map[string]*dynamodb.AttributeValue{
+func (t *table) putIfNewer(ctx context.Context, r row, options ...request.Option) (stored bool, err error) {
+	return t.putIf(ctx, r, "NOT attribute_type(#version, :number) OR #version < :version",
+		map[string]*dynamodb.AttributeValue{
 			":number":  {S: aws.String(dynamodb.ScalarAttributeTypeN)},
 			":version": {N: aws.String(r.version)},
-		},
-	}
-	err = t.putItem(ctx, r.rowKey, input)
+		}, options)
+}
+
+// putIfAsNew writes a row also where the table has the same version of it.
+func (t *table) putIfAsNew(ctx context.Context, r row, options ...request.Option) (stored bool, err error) {
+	return t.putIf(ctx, r, "#version <= :version",
+		map[string]*dynamodb.AttributeValue{":version": {N: aws.String(r.version)}}, options)
+}
+
+func (t *table) putIf(
+	ctx context.Context, r row, condition string, values map[string]*dynamodb.AttributeValue, options []request.Option,
+) (stored bool, err error) {
+	err = t.put(ctx, r.rowKey, &dynamodb.PutItemInput{
+		TableName:                 aws.String(t.name),
+		Item:                      r.attributes(),
+		ConditionExpression:       aws.String(condition),
+		ExpressionAttributeNames:  map[string]*string{"#version": aws.String(versionAttribute)},
+		ExpressionAttributeValues: values,
+	}, options)
 	if code, _ := awsCode(err); code == dynamodb.ErrCodeConditionalCheckFailedException {
 		return false, nil
 	}
@@ -124,23 +168,44 @@ func (t *table) putIfNewer(ctx context.Context, r row) (stored bool, err error) 
 }
 
 // putInited writes the row that says that the table holds a full data set.
-func (t *table) putInited(ctx context.Context, key rowKey) error {
-	return t.putItem(ctx, key, &dynamodb.PutItemInput{TableName: aws.String(t.name), Item: key.attributes()})
+func (t *table) putInited(ctx context.Context, key rowKey, options ...request.Option) error {
+	return t.put(ctx, key, &dynamodb.PutItemInput{TableName: aws.String(t.name), Item: key.attributes()}, options)
 }
 
-func (t *table) putItem(ctx context.Context, key rowKey, input *dynamodb.PutItemInput) error {
-	return t.call(ctx, "PutItem "+key.String(), func(ctx context.Context, lastAttempt request.Option) error {
-		_, err := t.client.PutItemWithContext(ctx, input, lastAttempt, refuseBadBody)
+func (t *table) put(ctx context.Context, key rowKey, input *dynamodb.PutItemInput, options []request.Option) error {
+	return t.call(ctx, target{putItem, key}, func(ctx context.Context, lastAttempt request.Option) error {
+		_, err := t.client.PutItemWithContext(ctx, input, append(options, lastAttempt, refuseBadBody)...)
 		return err
 	})
+}
+
+// batchWrite makes one BatchWriteItem request for rows of a namespace. What it
+// returns as unprocessed has to be sent again.
+func (t *table) batchWrite(
+	ctx context.Context, namespace string, requests []*dynamodb.WriteRequest, options ...request.Option,
+) (unprocessed []*dynamodb.WriteRequest, err error) {
+	input := &dynamodb.BatchWriteItemInput{RequestItems: map[string][]*dynamodb.WriteRequest{t.name: requests}}
+	of := target{batchWriteItem, rowKey{namespace: namespace}}
+	err = t.call(ctx, of, func(ctx context.Context, lastAttempt request.Option) error {
+		output, err := t.client.BatchWriteItemWithContext(ctx, input,
+			append(options, lastAttempt, refuseBadBody, leaveThrottlingToUs)...)
+		if err == nil {
+			for _, requests := range output.UnprocessedItems { // of the only table, by its name or its ARN
+				unprocessed = append(unprocessed, requests...)
+			}
+		}
+		return err
+	})
+	return unprocessed, err
 }
 
 // call makes one call of the client's, bounded by the timeout. It has it
 // remember the last attempt's error: what the AWS SDK returns when the time is
 // up says nothing of what it had been trying against.
 func (t *table) call(
-	ctx context.Context, action string, op func(ctx context.Context, lastAttempt request.Option) error,
+	ctx context.Context, of target, op func(ctx context.Context, lastAttempt request.Option) error,
 ) error {
+	began := time.Now()
 	if t.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, t.timeout)
@@ -154,7 +219,7 @@ func (t *table) call(
 			}
 		})
 		// The AWS SDK forgets expired credentials only where it tries again, so
-		// an availability check would use the same ones for ever.
+		// a request without retries would use the same ones for ever.
 		r.Handlers.AfterRetry.PushBack(func(r *request.Request) {
 			if r.IsErrorExpired() && r.Config.Credentials != nil {
 				r.Config.Credentials.Expire()
@@ -165,27 +230,9 @@ func (t *table) call(
 		return nil
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = &timeoutError{timeout: t.timeout, lastAttempt: lastErr, cause: err}
+		err = &timeoutError{after: time.Since(began), lastAttempt: lastErr, cause: err}
 	}
-	return &tableError{action: action, table: t.name, cause: err}
-}
-
-// batchWrite makes one BatchWriteItem request. What it returns as unprocessed
-// has to be sent again.
-func (t *table) batchWrite(ctx context.Context, requests []*dynamodb.WriteRequest) (
-	unprocessed []*dynamodb.WriteRequest, err error,
-) {
-	input := &dynamodb.BatchWriteItemInput{RequestItems: map[string][]*dynamodb.WriteRequest{t.name: requests}}
-	err = t.call(ctx, "BatchWriteItem", func(ctx context.Context, lastAttempt request.Option) error {
-		output, err := t.client.BatchWriteItemWithContext(ctx, input, lastAttempt, refuseBadBody, leaveThrottlingToUs)
-		if err == nil {
-			for _, requests := range output.UnprocessedItems { // of the only table, by its name or its ARN
-				unprocessed = append(unprocessed, requests...)
-			}
-		}
-		return err
-	})
-	return unprocessed, err
+	return &tableError{target: of, table: t.name, cause: err}
 }
 
 // withoutRetries is the option for a request that is made again anyway.

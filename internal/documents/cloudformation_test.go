@@ -24,7 +24,13 @@ func readTemplate(t *testing.T) template {
 	t.Helper()
 	var node yaml.Node
 	require.NoError(t, yaml.Unmarshal([]byte(readFile(t, deployPath("table.yaml"))), &node))
-	evaluate(&node, strings.NewReplacer("${Table.Arn}", tableARN, "Table.Arn", tableARN, "${Prefix}", prefix))
+	evaluate(&node, map[string]string{
+		"!GetAtt Table.Arn":       tableARN,
+		"!Ref KeyArn":             keyARN,
+		"!Sub ${Prefix}:features": prefix + ":features",
+		"!Sub ${Prefix}:segments": prefix + ":segments",
+		"!Sub ${Prefix}:$inited":  prefix + ":$inited",
+	})
 	var evaluated struct {
 		Resources map[string]struct {
 			Type       string                 `yaml:"Type"`
@@ -39,12 +45,12 @@ func readTemplate(t *testing.T) template {
 	return tmpl
 }
 
-// evaluate replaces !GetAtt and !Sub. Of the other functions it drops the name.
-func evaluate(node *yaml.Node, values *strings.Replacer) {
-	if node.Tag == "!GetAtt" || node.Tag == "!Sub" {
-		node.Value = values.Replace(node.Value)
-	}
+// evaluate replaces functions by their values. Of others it drops the name.
+func evaluate(node *yaml.Node, values map[string]string) {
 	if strings.HasPrefix(node.Tag, "!") && !strings.HasPrefix(node.Tag, "!!") {
+		if value, known := values[node.Tag+" "+node.Value]; known {
+			node.Value = value
+		}
 		node.Tag = ""
 	}
 	for _, child := range node.Content {

@@ -55,7 +55,16 @@ func TestInstallIntoAVendorFolder(t *testing.T) {
 	writeFile(t, readmeProgram(t), program, "main.go")
 	require.NoError(t, os.Rename(filepath.Join(folder, "vendor"), filepath.Join(program, "vendor")))
 
-	runGo(t, program, []string{"GO111MODULE=off", "GOPATH=" + gopath}, "build", "-o", os.DevNull, ".")
+	gopathMode := []string{"GO111MODULE=off", "GOPATH=" + gopath}
+	runGo(t, program, gopathMode, "build", "-o", os.DevNull, ".")
+
+	// In place of the SDK's own package, it needs no other import.
+	const sdksOwn = "gopkg.in/launchdarkly/go-server-sdk.v4/lddynamodb"
+	place := filepath.Join(program, "vendor", filepath.FromSlash(sdksOwn))
+	require.NoError(t, os.RemoveAll(place))
+	require.NoError(t, os.Rename(filepath.Join(program, "vendor", filepath.FromSlash(modulePath)), place))
+	writeFile(t, strings.Replace(readmeProgram(t), modulePath, sdksOwn, 1), program, "main.go")
+	runGo(t, program, gopathMode, "build", "-o", os.DevNull, ".")
 }
 
 // serve makes a folder that the go command takes for a module proxy, in which

@@ -22,6 +22,7 @@ import (
 // What the policies are filled in with.
 const (
 	tableARN = "arn:aws:dynamodb:us-east-1:123456789012:table/flags"
+	keyARN   = "arn:aws:kms:us-east-1:123456789012:key/flags"
 	prefix   = "production"
 )
 
@@ -32,13 +33,21 @@ func readPolicies(t *testing.T, prefix string) map[string]policy {
 	paths, err := filepath.Glob(deployPath("policies/*.json"))
 	require.NoError(t, err)
 	policies := make(map[string]policy)
-	values := strings.NewReplacer("${table_arn}", tableARN, "${prefix}", prefix)
+	values := strings.NewReplacer("${table_arn}", tableARN, "${key_arn}", keyARN, "${prefix}", prefix)
 	for _, path := range paths {
 		policies[strings.TrimSuffix(filepath.Base(path), ".json")] = parsePolicy(t, values.Replace(readFile(t, path)))
 	}
-	require.Contains(t, policies, "read-only")
-	require.Contains(t, policies, "read-write")
-	require.Contains(t, policies, "one-prefix")
+	return policies
+}
+
+// readTablePolicies leaves out the policy for the key that encrypts the table.
+func readTablePolicies(t *testing.T, prefix string) map[string]policy {
+	t.Helper()
+	policies := readPolicies(t, prefix)
+	for _, name := range []string{"read-only", "read-write", "one-prefix-read-only", "one-prefix", "use-key"} {
+		require.Contains(t, policies, name)
+	}
+	delete(policies, "use-key")
 	return policies
 }
 
@@ -51,7 +60,7 @@ func isConfined(name string) bool { return strings.Contains(name, "prefix") }
 func TestPoliciesAreEnoughAndNoMore(t *testing.T) {
 	t.Parallel()
 	for _, prefix := range []string{"", prefix, "a:*"} {
-		for name, policy := range readPolicies(t, prefix) {
+		for name, policy := range readTablePolicies(t, prefix) {
 			if prefix == "" && isConfined(name) {
 				continue
 			}
@@ -77,7 +86,7 @@ func TestPoliciesAreEnoughAndNoMore(t *testing.T) {
 
 func TestReadOnlyPoliciesRefuseWrites(t *testing.T) {
 	t.Parallel()
-	for name, policy := range readPolicies(t, prefix) {
+	for name, policy := range readTablePolicies(t, prefix) {
 		if isReadOnly(name) {
 			enforced, _ := enforce(policy)
 			store := newStore(t, createTable(t, tableOfFile(t)), lddynamodb.DynamoClient(newClient(t, enforced)), lddynamodb.Prefix(prefix))
@@ -93,7 +102,7 @@ func TestPoliciesForOnePrefixRefuseTheOthers(t *testing.T) {
 	t.Parallel()
 	prefixes := []string{"a", "aa", "a:", ":a", "a:a", "a:features", "features", "$inited", "*", "a*", "a?"}
 	for _, prefix := range prefixes {
-		for name, policy := range readPolicies(t, prefix) {
+		for name, policy := range readTablePolicies(t, prefix) {
 			if !isConfined(name) {
 				continue
 			}
@@ -103,6 +112,7 @@ func TestPoliciesForOnePrefixRefuseTheOthers(t *testing.T) {
 				}
 				enforced, _ := enforce(policy)
 				store := newStore(t, "no-table", lddynamodb.DynamoClient(newClient(t, enforced)), lddynamodb.Prefix(other))
+				assert.False(t, store.Initialized())
 				for _, kind := range ld.VersionedDataKinds {
 					_, err := store.Get(kind, "a")
 					require.ErrorContains(t, err, "AccessDeniedException", "%q under the policy for %q", other, prefix)
@@ -111,7 +121,6 @@ func TestPoliciesForOnePrefixRefuseTheOthers(t *testing.T) {
 				}
 				require.ErrorContains(t, store.Upsert(ld.Features, &ld.FeatureFlag{Key: "a", Version: 1}), "AccessDeniedException")
 				require.ErrorContains(t, write(store), "AccessDeniedException")
-				assert.False(t, store.Initialized())
 			}
 		}
 	}
@@ -120,7 +129,7 @@ func TestPoliciesForOnePrefixRefuseTheOthers(t *testing.T) {
 // The values of a set operator are none where a request has no partition key.
 func TestPoliciesForOnePrefixNeedAPartitionKey(t *testing.T) {
 	t.Parallel()
-	for name, policy := range readPolicies(t, prefix) {
+	for name, policy := range readTablePolicies(t, prefix) {
 		for _, action := range policy.actions() {
 			assert.Equal(t, !isConfined(name), policy.allows(action, nil), "%s, %s", name, action)
 		}

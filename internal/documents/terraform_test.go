@@ -49,7 +49,7 @@ func terraformResources(t *testing.T, resourceType string) []*hclsyntax.Body {
 }
 
 // evaluateTerraform evaluates an expression that results in a string, for one
-// table and one prefix.
+// table, prefix and key.
 func evaluateTerraform(t *testing.T, expression hcl.Expression) string {
 	t.Helper()
 	object := func(name, value string) cty.Value {
@@ -59,6 +59,7 @@ func evaluateTerraform(t *testing.T, expression hcl.Expression) string {
 		Variables: map[string]cty.Value{
 			"path":               object("module", deployPath("")),
 			"each":               object("key", prefix),
+			"var":                object("kms_key_arn", keyARN),
 			"aws_dynamodb_table": cty.ObjectVal(map[string]cty.Value{"flags": object("arn", tableARN)}),
 		},
 		Functions: map[string]function.Function{"templatefile": templateFile(t)},

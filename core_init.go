@@ -1,0 +1,338 @@
+package lddynamodb
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/aws/aws-sdk-go/aws/request"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
+)
+
+// init makes the table hold just these items of their kinds. It writes what
+// differs from the table, in an order that other processes can rely on: each
+// collection after the one before it, a flag after the flags that are its
+// prerequisites, then deletes what is obsolete, and says last of all that the
+// data set is complete.
+//
+// It returns what is served of each kind from now on, or nil in its place if only
+// the next read can tell. An Init that the table refuses is unsaved as a whole.
+func (c *core) init(collections []utils.StoreCollection) ([]*dataSet, error) {
+	defer c.reportStatus()
+	plan := c.newInitPlan(collections)
+	err := c.carryOut(plan)
+	served := make([]*dataSet, len(plan.kinds))
+	switch {
+	case err == nil:
+		c.unsaved.initSaved(plan)
+		for i, p := range plan.kinds {
+			served[i] = p.served()
+			c.known.retain(p.namespace, served[i])
+			if p.unsure {
+				served[i] = nil
+			}
+		}
+	case !c.isClosed():
+		c.unsaved.initRefused(plan, &c.known)
+		err = &unsavedError{"init", err}
+	}
+	return served, err
+}
+
+// An initPlan is what an Init has to do.
+type initPlan struct {
+	kinds []*kindPlan
+}
+
+// A kindPlan is what has to be done with the rows of one kind.
+type kindPlan struct {
+	kind      ld.VersionedDataKind
+	namespace string
+	encode    func() // fills in what follows, once
+	items     map[string]ld.VersionedData
+	leftOut   map[string]bool // of the items, those that can't be stored
+	rows      map[string]row  // to be written
+	obsolete  []row           // to be deleted, so without items
+	unsure    bool            // an item that was left out may be older than its row
+}
+
+func (c *core) newInitPlan(collections []utils.StoreCollection) *initPlan {
+	plan := new(initPlan)
+	for _, collection := range collections {
+		plan.kinds = append(plan.kinds, c.newKindPlan(collection.Kind, collection.Items))
+	}
+	return plan
+}
+
+func (c *core) newKindPlan(kind ld.VersionedDataKind, items []ld.VersionedData) *kindPlan {
+	p := &kindPlan{kind: kind, namespace: c.namespace(kind)}
+	p.encode = sync.OnceFunc(func() { c.encodeItems(p, items) })
+	return p
+}
+
+// encodeItems makes the rows of items. Those that can't be stored have none.
+func (c *core) encodeItems(p *kindPlan, items []ld.VersionedData) {
+	p.items = make(map[string]ld.VersionedData, len(items))
+	p.rows = make(map[string]row, len(items))
+	p.leftOut = make(map[string]bool)
+	for _, item := range items {
+		r, err := encodeRow(p.namespace, item)
+		p.items[r.key] = item
+		if err == nil {
+			p.rows[r.key] = r
+			continue
+		}
+		p.leftOut[r.key] = true
+		c.logUnstorable(item, err)
+	}
+}
+
+// served returns the items as they are served.
+func (p *kindPlan) served() *dataSet {
+	set := newDataSet(len(p.items))
+	for _, item := range p.items {
+		set.put(item)
+	}
+	return set
+}
+
+func (p *initPlan) changes() int {
+	n := 0
+	for _, k := range p.kinds {
+		n += len(k.rows) + len(k.obsolete)
+	}
+	return n
+}
+
+// carryOut writes one kind after the other, and meanwhile reads the rows of those
+// that follow.
+func (c *core) carryOut(plan *initPlan) error {
+	if err := c.initKnownToFail(plan); err != nil {
+		return err
+	}
+	compared := make([]func() error, len(plan.kinds))
+	for i, p := range plan.kinds {
+		compared[i] = start(func() error { return c.compare(p) })
+	}
+	inited := start(func() error { return c.requireInited() })
+	writer := c.newBatchWriter(c.outage.guard)
+	err := c.writeKinds(plan, compared, writer)
+	for _, wait := range compared {
+		_ = wait() // nothing changes the plan after this
+	}
+	initedErr := inited()
+	if err != nil {
+		return fmt.Errorf("stored %d of %d changed items: %w", writer.stored.Load(), plan.changes(), err)
+	}
+	return c.finishInit(initedErr)
+}
+
+// initKnownToFail returns the error of an outage that the Init would meet.
+func (c *core) initKnownToFail(plan *initPlan) error {
+	for _, p := range plan.kinds {
+		for _, action := range []string{query, batchWriteItem} {
+			of := target{action, rowKey{namespace: p.namespace}}
+			if f := c.outage.failing(of); f != nil {
+				for _, p := range plan.kinds {
+					p.encode()
+				}
+				return f.errorFor(of)
+			}
+		}
+	}
+	return nil
+}
+
+// start runs a function at the same time. What it returns waits for the result.
+func start(run func() error) (wait func() error) {
+	wait = sync.OnceValue(run)
+	go func() { _ = wait() }()
+	return wait
+}
+
+var errNotInited = errors.New("the table does not say that it holds a full data set")
+
+func (c *core) requireInited() error {
+	inited, err := c.isInited(c.outage.guard)
+	if err == nil && !inited {
+		return errNotInited
+	}
+	return err
+}
+
+// finishInit says that the data set is complete, if the table didn't say so
+// before or doesn't tell this process.
+func (c *core) finishInit(initedErr error) error {
+	if initedErr == nil {
+		return nil
+	}
+	if !errors.Is(initedErr, errNotInited) && !isDenial(initedErr) {
+		return fmt.Errorf("stored all changed items: %w", initedErr)
+	}
+	if err := c.putInited(c.outage.guard); err != nil {
+		return fmt.Errorf("stored all changed items: %w", err)
+	}
+	return nil
+}
+
+func (c *core) putInited(run runner) error {
+	c.beginWrite()
+	defer c.endWrite()
+	key := c.initedKey()
+	return run(c.ctx, target{putItem, key}, func(ctx context.Context, options ...request.Option) error {
+		return c.table.putInited(ctx, key, options...)
+	})
+}
+
+// compare encodes the items while the first rows are on their way, and takes from
+// the plan what the table has already.
+func (c *core) compare(p *kindPlan) error {
+	go p.encode()
+	defer p.encode()
+	var mu sync.Mutex
+	return c.query(c.outage.guard, p.namespace, true, func(rows []row) {
+		p.encode()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, stored := range rows {
+			c.compareRow(p, stored)
+		}
+	})
+}
+
+func (c *core) compareRow(p *kindPlan, stored row) {
+	item := p.items[stored.key]
+	wanted, storable := p.rows[stored.key]
+	switch {
+	case item == nil:
+		p.obsolete = append(p.obsolete, row{rowKey: stored.rowKey, version: stored.version})
+	case storable && stored.version == wanted.version && bytes.Equal(stored.item, wanted.item):
+		delete(p.rows, stored.key)
+		c.known.remember(stored, item)
+	case !storable && !stored.isOlderThan(item):
+		p.unsure = true
+	}
+}
+
+// isOlderThan tells whether the row says that it has an older version than the
+// item.
+func (r row) isOlderThan(item ld.VersionedData) bool {
+	version, err := strconv.Atoi(r.version)
+	return err != nil || version < item.GetVersion()
+}
+
+// writeKinds writes each wave when the one before it is in the table, and deletes
+// obsolete rows at the end.
+func (c *core) writeKinds(plan *initPlan, compared []func() error, writer *batchWriter) error {
+	for i, p := range plan.kinds {
+		if err := compared[i](); err != nil {
+			return err
+		}
+		for _, wave := range p.waves() {
+			if err := c.writeWave(p, wave, writer); err != nil {
+				return err
+			}
+		}
+	}
+	for _, p := range plan.kinds {
+		if err := c.writeWave(p, p.obsolete, writer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *core) writeWave(p *kindPlan, wave []row, writer *batchWriter) error {
+	if len(wave) == 0 {
+		return nil
+	}
+	c.beginWrite()
+	defer c.endWrite()
+	invalid, err := writer.write(c.ctx, p.namespace, wave)
+	for _, key := range invalid {
+		c.logUnstorable(p.items[key], &unstorableError{rowKey{p.namespace, key}, "DynamoDB calls it invalid"})
+		p.leftOut[key], p.unsure = true, true
+	}
+	if err != nil {
+		if isThrottle(err) {
+			c.outage.fail(target{batchWriteItem, rowKey{namespace: p.namespace}}, err)
+		}
+		return err
+	}
+	for _, r := range wave {
+		if item := p.items[r.key]; item != nil && !p.leftOut[r.key] {
+			c.known.remember(r, item)
+		}
+	}
+	return nil
+}
+
+func (c *core) newBatchWriter(run runner) *batchWriter {
+	return &batchWriter{table: c.table.name, send: func(
+		ctx context.Context, namespace string, requests []*dynamodb.WriteRequest,
+	) (unprocessed []*dynamodb.WriteRequest, err error) {
+		var throttled error // is the batchWriter's business, and no outage yet
+		of := target{batchWriteItem, rowKey{namespace: namespace}}
+		err = run(ctx, of, func(ctx context.Context, options ...request.Option) (err error) {
+			unprocessed, err = c.table.batchWrite(ctx, namespace, requests, options...)
+			if throttled = nil; isThrottle(err) {
+				throttled = err
+				return nil
+			}
+			return err
+		})
+		if err == nil {
+			err = throttled
+		}
+		return unprocessed, err
+	}}
+}
+
+// waves divides the rows so that each flag is in a later wave than the flags
+// among them that are its prerequisites, or theirs. Other kinds make one wave.
+func (p *kindPlan) waves() [][]row {
+	depths := depths{items: p.items, rows: p.rows, known: make(map[string]int, len(p.items))}
+	var waves [][]row
+	for key, r := range p.rows {
+		depth := depths.of(key)
+		for len(waves) < depth {
+			waves = append(waves, nil)
+		}
+		waves[depth-1] = append(waves[depth-1], r)
+	}
+	return waves
+}
+
+// depths tells how many waves it takes until a flag is stored and all that is
+// below it in the chain of prerequisites. Flags that are not to be written take
+// none of their own: they are in the table.
+type depths struct {
+	items map[string]ld.VersionedData
+	rows  map[string]row
+	known map[string]int
+}
+
+// of follows no prerequisite that leads back to a flag whose depth it is just
+// finding out: in a cycle, which has no order, that one edge is left out.
+func (d depths) of(key string) int {
+	if depth, ok := d.known[key]; ok {
+		return depth
+	}
+	d.known[key] = 0
+	depth := 0
+	if flag, ok := d.items[key].(*ld.FeatureFlag); ok {
+		for _, prerequisite := range flag.Prerequisites {
+			depth = max(depth, d.of(prerequisite.Key))
+		}
+	}
+	if _, changed := d.rows[key]; changed {
+		depth++
+	}
+	d.known[key] = depth
+	return depth
+}

@@ -1,0 +1,266 @@
+package lddynamodb
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+// unsaved has what this process received and the table does not have: items that
+// DynamoDB can never hold, and what the table refused for now, which waits to be
+// written. It is served from memory, unless a row is as new.
+type unsaved struct {
+	mu    sync.Mutex
+	kinds map[string]*unsavedKind // by namespace
+	init  bool                    // the table is still to say that it holds a full data set
+	size  atomic.Int64            // the number of items; -1 if an Init without items waits
+}
+
+type unsavedKind struct {
+	kind  ld.VersionedDataKind
+	items map[string]unsavedItem
+	// removed is nil unless an Init waits to be written. It has the rows that the
+	// Init left out and that this process knew, by key, with their versions.
+	removed map[string]int
+}
+
+type unsavedItem struct {
+	item    ld.VersionedData
+	waiting bool // to be written
+	decides bool // that this is what is served if the table can't be asked
+}
+
+func (u *unsaved) isEmpty() bool { return u.size.Load() == 0 }
+
+// get returns what is unsaved of an item.
+func (u *unsaved) get(namespace, key string) unsavedItem {
+	if u.isEmpty() {
+		return unsavedItem{}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	k := u.kinds[namespace]
+	if k == nil {
+		return unsavedItem{}
+	}
+	kept := k.items[key]
+	kept.decides = kept.item != nil || k.removed != nil
+	return kept
+}
+
+// newest returns the newer of what the table has and what is unsaved. Either may
+// be nil. What the table has as new is done with.
+func (u *unsaved) newest(namespace, key string, stored ld.VersionedData) ld.VersionedData {
+	if u.isEmpty() {
+		return stored
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	k := u.kinds[namespace]
+	if k == nil {
+		return stored
+	}
+	newest := k.newest(key, stored)
+	u.countItems()
+	return newest
+}
+
+func (k *unsavedKind) newest(key string, stored ld.VersionedData) ld.VersionedData {
+	kept := k.items[key].item
+	switch {
+	case kept == nil && k.isRemoved(key, stored):
+		return nil
+	case kept == nil:
+		return stored
+	case stored != nil && !isNewer(kept, stored):
+		delete(k.items, key)
+		return stored
+	}
+	return kept
+}
+
+// isRemoved tells whether an Init that waits will delete the row of this item.
+func (k *unsavedKind) isRemoved(key string, stored ld.VersionedData) bool {
+	version, removed := k.removed[key]
+	return removed && stored != nil && stored.GetVersion() == version
+}
+
+// mergeInto makes the items that were read the newest ones.
+func (u *unsaved) mergeInto(namespace string, set *dataSet) {
+	if u.isEmpty() {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	k := u.kinds[namespace]
+	if k == nil {
+		return
+	}
+	for key := range k.removed {
+		if k.newest(key, set.get(key)) == nil {
+			set.remove(key)
+		}
+	}
+	for key := range k.items {
+		set.put(k.newest(key, set.get(key)))
+	}
+	u.countItems()
+}
+
+// all returns the items of an Init that waits, and of the updates that came after
+// it, or nil.
+func (u *unsaved) all(namespace string) []ld.VersionedData {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	k := u.kinds[namespace]
+	if k == nil || k.removed == nil {
+		return nil
+	}
+	items := make([]ld.VersionedData, 0, len(k.items))
+	for _, kept := range k.items {
+		items = append(items, kept.item)
+	}
+	return items
+}
+
+// keep adds an item, unless what is there is newer.
+func (u *unsaved) keep(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, waiting bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	k := u.kinds[key.namespace]
+	if k == nil {
+		k = u.replace(kind, key.namespace)
+	}
+	if !isNewer(k.items[key.key].item, item) {
+		k.items[item.GetKey()] = unsavedItem{item: item, waiting: waiting}
+	}
+	u.countItems()
+}
+
+// replace drops what is unsaved of a kind.
+func (u *unsaved) replace(kind ld.VersionedDataKind, namespace string) *unsavedKind {
+	if u.kinds == nil {
+		u.kinds = make(map[string]*unsavedKind)
+	}
+	k := &unsavedKind{kind: kind, items: make(map[string]unsavedItem)}
+	u.kinds[namespace] = k
+	return k
+}
+
+// initSaved notes an Init that the table has, but for what it can't hold.
+func (u *unsaved) initSaved(plan *initPlan) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, p := range plan.kinds {
+		k := u.replace(p.kind, p.namespace)
+		for key := range p.leftOut {
+			k.items[key] = unsavedItem{item: p.items[key]}
+		}
+	}
+	u.init = false
+	u.countItems()
+}
+
+// initRefused notes an Init that the table did not take.
+func (u *unsaved) initRefused(plan *initPlan, known *knownRows) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, p := range plan.kinds {
+		k := u.replace(p.kind, p.namespace)
+		k.removed = known.versions(p.namespace)
+		for _, r := range p.obsolete {
+			if version, err := strconv.Atoi(r.version); err == nil {
+				k.removed[r.key] = version
+			}
+		}
+		for key, item := range p.items {
+			k.items[key] = unsavedItem{item: item, waiting: !p.leftOut[key]}
+			delete(k.removed, key)
+		}
+	}
+	u.init = true
+	u.countItems()
+}
+
+// done notes that the table has an item, or a newer one.
+func (u *unsaved) done(namespace string, stored ld.VersionedData) {
+	u.newest(namespace, stored.GetKey(), stored)
+}
+
+// kindWritten notes that all of a kind that waited is written.
+func (u *unsaved) kindWritten(namespace string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.kinds[namespace].removed = nil
+	u.countItems()
+}
+
+func (u *unsaved) initWritten() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.init = false
+	u.countItems()
+}
+
+func (u *unsaved) hasInit() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.init
+}
+
+// waiting returns the kinds of which something waits to be written, in Init's
+// order.
+func (u *unsaved) waiting() []unsavedKind {
+	if u.isEmpty() {
+		return nil
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var waiting []unsavedKind
+	for _, k := range u.kinds {
+		w := unsavedKind{kind: k.kind, items: make(map[string]unsavedItem), removed: k.removed}
+		for key, kept := range k.items {
+			if kept.waiting {
+				w.items[key] = kept
+			}
+		}
+		if len(w.items) > 0 || w.removed != nil {
+			waiting = append(waiting, w)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b unsavedKind) int { return cmp.Compare(initRank(a.kind), initRank(b.kind)) })
+	return waiting
+}
+
+// isWaiting tells whether anything waits to be written.
+func (u *unsaved) isWaiting() bool { return u.hasInit() || len(u.waiting()) > 0 }
+
+func (u *unsaved) count() int { return int(max(u.size.Load(), 0)) }
+
+// countItems has to be called after each change.
+func (u *unsaved) countItems() {
+	size := 0
+	for _, k := range u.kinds {
+		size += len(k.items)
+	}
+	if size == 0 && u.init {
+		size = -1
+	}
+	u.size.Store(int64(size))
+}
+
+// initRank puts segments before the flags that use them, and the rest last.
+func initRank(kind ld.VersionedDataKind) int {
+	switch kind.GetNamespace() {
+	case ld.Segments.GetNamespace():
+		return 0
+	case ld.Features.GetNamespace():
+		return 1
+	default:
+		return 2
+	}
+}

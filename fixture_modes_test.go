@@ -1,0 +1,145 @@
+package lddynamodb
+
+import (
+	"errors"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+// ttls has a cache TTL of each sort. None runs out while a test lasts.
+var ttls = map[string]time.Duration{"no cache": 0, "cached": time.Hour, "cached forever": -1}
+
+// cachingTTLs has those of ttls with which there is a cache.
+var cachingTTLs = map[string]time.Duration{"cached": ttls["cached"], "cached forever": ttls["cached forever"]}
+
+// refreshPolicies are those that keep stale values.
+var refreshPolicies = map[string]StaleValuesPolicy{
+	"RefreshStaleValues": RefreshStaleValues, "RefreshStaleValuesAsync": RefreshStaleValuesAsync,
+}
+
+const shortTTL = 5 * time.Millisecond
+
+// modes has stores of every sort.
+var modes = map[string][]FeatureStoreOption{
+	"no cache":        {CacheTTL(0)},
+	"defaults":        {},
+	"cached forever":  {CacheTTL(-1)},
+	"expires":         {CacheTTL(shortTTL), StaleValues(EvictStaleValues)},
+	"expires at once": {CacheTTL(time.Nanosecond), StaleValues(EvictStaleValues)},
+	"refreshed":       {CacheTTL(shortTTL), StaleValues(RefreshStaleValues)},
+	"refreshed later": {CacheTTL(shortTTL), StaleValues(RefreshStaleValuesAsync)},
+	"eventual reads":  {CacheTTL(shortTTL), ConsistentReads(false)},
+}
+
+// A storeCall is one of a store's methods, called for a flag. The result is that
+// of the method, if it has any.
+type storeCall func(store ld.FeatureStore, f *ld.FeatureFlag) (result interface{}, err error)
+
+// calls has a call of each method.
+var calls = map[string]storeCall{
+	"Get":    func(s ld.FeatureStore, f *ld.FeatureFlag) (interface{}, error) { return s.Get(ld.Features, f.Key) },
+	"All":    func(s ld.FeatureStore, _ *ld.FeatureFlag) (interface{}, error) { return s.All(ld.Features) },
+	"Init":   func(s ld.FeatureStore, f *ld.FeatureFlag) (interface{}, error) { return nil, s.Init(allData(f)) },
+	"Upsert": func(s ld.FeatureStore, f *ld.FeatureFlag) (interface{}, error) { return nil, s.Upsert(ld.Features, f) },
+	"Delete": func(s ld.FeatureStore, f *ld.FeatureFlag) (interface{}, error) {
+		return nil, s.Delete(ld.Features, f.Key, f.Version)
+	},
+	"Initialized": func(s ld.FeatureStore, _ *ld.FeatureFlag) (interface{}, error) {
+		if !s.Initialized() {
+			return false, errNotInitialized
+		}
+		return true, nil
+	},
+}
+
+var errNotInitialized = errors.New("the store is not initialized")
+
+// callOf has the method that needs each of the actions of DynamoDB.
+var callOf = map[string]storeCall{
+	"GetItem": calls["Get"], "Query": calls["All"], "PutItem": calls["Upsert"], "BatchWriteItem": calls["Init"],
+}
+
+// storeCalls makes the store do each of the actions of DynamoDB, for any flag.
+var storeCalls = func() map[string]func(ld.FeatureStore, int) (interface{}, error) {
+	byAction := make(map[string]func(ld.FeatureStore, int) (interface{}, error))
+	for action, call := range callOf {
+		byAction[action] = func(store ld.FeatureStore, version int) (interface{}, error) {
+			return call(store, flag("any", version))
+		}
+	}
+	return byAction
+}()
+
+// Calls with their arguments, to be made later.
+
+func get(store ld.FeatureStore, key string) func() error {
+	return func() error { _, err := store.Get(ld.Features, key); return err }
+}
+
+func all(store ld.FeatureStore) func() error {
+	return func() error { _, err := store.All(ld.Features); return err }
+}
+
+func upsert(store ld.FeatureStore, item ld.VersionedData) func() error {
+	return func() error { return store.Upsert(ld.Features, item) }
+}
+
+func initWith(store ld.FeatureStore, items ...ld.VersionedData) func() error {
+	return func() error { return store.Init(allData(items...)) }
+}
+
+// The actions of DynamoDB that the store needs, in alphabetical order. They are
+// those of the documented IAM policies.
+var (
+	readActions      = []string{"GetItem", "Query"}
+	readWriteActions = []string{"BatchWriteItem", "GetItem", "PutItem", "Query"}
+)
+
+// readEverything does what a process in daemon mode does, before, during and
+// after an outage.
+func (f *fixture) readEverything(store ld.FeatureStore) {
+	f.tb.Helper()
+	read := func() {
+		store.Initialized()
+		for _, kind := range ld.VersionedDataKinds {
+			_, _ = store.All(kind)
+			for _, key := range []string{"a", "b", "absent", "json-null", ""} {
+				_, _ = store.Get(kind, key)
+			}
+		}
+	}
+	read()
+	f.breakDown(read)
+	read()
+}
+
+// writeEverything does what a process does that is connected to LaunchDarkly.
+func (f *fixture) writeEverything(store ld.FeatureStore) {
+	f.tb.Helper()
+	data := allData(flag("a", 1), flag("b", 1, "a"), flag("obsolete", 1), segment("a", 1))
+	require.NoError(f.tb, store.Init(data))
+	require.NoError(f.tb, store.Upsert(ld.Features, flag("a", 3)))
+	require.NoError(f.tb, store.Upsert(ld.Features, flag("a", 2)), "older than the table's")
+	require.NoError(f.tb, store.Upsert(ld.Features, flagOfSize("a", 4, maxItemBytes)), "too large")
+	require.NoError(f.tb, store.Delete(ld.Segments, "a", 2))
+	f.breakDown(func() {
+		require.Error(f.tb, store.Upsert(ld.Features, flag("c", 1)))
+		require.Error(f.tb, store.Init(data))
+	})
+	require.NoError(f.tb, store.Init(allData(flag("a", 5))))
+}
+
+// breakDown denies all requests for the time of an outage, and returns when the
+// store has noticed its end.
+func (f *fixture) breakDown(during func()) {
+	f.tb.Helper()
+	normal := f.transport.interceptor()
+	f.transport.setInterceptor(denying())
+	during()
+	f.transport.setInterceptor(normal)
+	require.Eventually(f.tb, func() bool {
+		return len(f.log.ofStores("INFO:", "can be used again")) == len(f.log.ofStores("WARN:", "can't be used"))
+	}, hangGuard, 10*time.Millisecond)
+}

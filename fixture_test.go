@@ -1,0 +1,317 @@
+package lddynamodb
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/credentials"
+	"github.com/aws/aws-sdk-go/aws/session"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
+)
+
+// hangGuard ends a wait for what should come at once. No test depends on how
+// long it is.
+const hangGuard = time.Minute
+
+// TestMain keeps the machine's AWS settings away from the tests. AWS_CA_BUNDLE
+// would make the AWS SDK refuse the transports that inject faults.
+func TestMain(m *testing.M) {
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "AWS_") {
+			_ = os.Unsetenv(name)
+		}
+	}
+	_ = os.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	_ = os.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+	_ = os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	os.Exit(m.Run())
+}
+
+// A fixture is a table of its own in DynamoDB Local, and what a test needs to
+// make stores on it and to look at what they do.
+type fixture struct {
+	tb        testing.TB
+	table     string
+	client    *dynamodb.DynamoDB // neither recorded nor disturbed; nil in fake time
+	transport *transport         // under the stores
+	log       *logLines          // what the stores logged
+	options   []FeatureStoreOption
+}
+
+func newFixture(tb testing.TB) *fixture {
+	tb.Helper()
+	f := &fixture{
+		tb:        tb,
+		table:     fmt.Sprintf("%.200s-%08x", invalidInTableName.ReplaceAllString(tb.Name(), "_"), rand.Uint32()),
+		transport: &transport{},
+		log:       &logLines{},
+	}
+	f.client = f.newClient(http.DefaultTransport)
+	f.createTable("namespace:S", "key:S")
+	return f
+}
+
+// inFakeTime runs a test in which time passes only while all wait, and then at
+// once. Its table is always empty, whatever is written to it: for anything else
+// the test answers in DynamoDB's place.
+func inFakeTime(t *testing.T, test func(t *testing.T, f *fixture)) {
+	t.Helper()
+	_, err := dynamolocal.Endpoint() // before, because it is real
+	require.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		// An error after Close makes the SDK's wrapper ask for the status once more,
+		// after half a second.
+		defer time.Sleep(time.Second)
+		test(t, &fixture{tb: t, table: "no-table", transport: &transport{table: emptyTable}, log: &logLines{}})
+	})
+}
+
+// sibling is another test's view of the same table, with a transport and a log
+// of its own.
+func (f *fixture) sibling(tb testing.TB) *fixture {
+	return &fixture{tb: tb, table: f.table, client: f.client, transport: &transport{}, log: &logLines{}}
+}
+
+var invalidInTableName = regexp.MustCompile(`[^a-zA-Z0-9_.-]`)
+
+func (f *fixture) awsConfig(roundTripper http.RoundTripper) *aws.Config {
+	endpoint, err := dynamolocal.Endpoint()
+	require.NoError(f.tb, err)
+	return aws.NewConfig().WithEndpoint(endpoint).WithRegion("us-east-1").
+		WithCredentials(credentials.NewStaticCredentials("id", "secret", "")).
+		WithHTTPClient(&http.Client{Transport: roundTripper})
+}
+
+func (f *fixture) newClient(roundTripper http.RoundTripper) *dynamodb.DynamoDB {
+	awsSession, err := session.NewSession(f.awsConfig(roundTripper))
+	require.NoError(f.tb, err)
+	return dynamodb.New(awsSession)
+}
+
+// createTable makes the fixture's table, with a partition key and possibly a sort
+// key, each with its type behind a colon.
+func (f *fixture) createTable(keys ...string) {
+	f.tb.Helper()
+	input := &dynamodb.CreateTableInput{
+		TableName:   aws.String(f.table),
+		BillingMode: aws.String(dynamodb.BillingModePayPerRequest),
+	}
+	for i, attribute := range keys {
+		name, attributeType, _ := strings.Cut(attribute, ":")
+		input.AttributeDefinitions = append(input.AttributeDefinitions, &dynamodb.AttributeDefinition{
+			AttributeName: aws.String(name), AttributeType: aws.String(attributeType)})
+		input.KeySchema = append(input.KeySchema, &dynamodb.KeySchemaElement{
+			AttributeName: aws.String(name), KeyType: aws.String(dynamodb.KeyType_Values()[i])})
+	}
+	_, err := f.client.CreateTable(input)
+	require.NoError(f.tb, err)
+}
+
+// newStore makes a store over the fixture's transport, as the SDK does, and
+// closes it at the end of the test. The options come after those of the fixture.
+// Each store has a client of its own, so it is like one of another process.
+func (f *fixture) newStore(options ...FeatureStoreOption) ld.FeatureStore {
+	f.tb.Helper()
+	connection := []FeatureStoreOption{ClientConfig(f.awsConfig(f.transport))}
+	store, err := f.newFactory(slices.Concat(connection, f.options, options)...)()
+	require.NoError(f.tb, err)
+	return store
+}
+
+// newFactory makes a factory with just these options. Its stores are closed at
+// the end of the test.
+func (f *fixture) newFactory(options ...FeatureStoreOption) func() (ld.FeatureStore, error) {
+	f.tb.Helper()
+	factory, err := NewDynamoDBFeatureStoreFactory(f.table, options...)
+	require.NoError(f.tb, err)
+	return func() (ld.FeatureStore, error) {
+		store, err := factory(configLoggingTo(f.log))
+		if err == nil {
+			f.tb.Cleanup(func() { _ = store.(io.Closer).Close() })
+		}
+		return store, err
+	}
+}
+
+// configLoggingTo is the SDK's configuration as a factory gets it.
+func configLoggingTo(logger ldlog.BaseLogger) ld.Config {
+	var config ld.Config
+	config.Loggers.SetBaseLogger(logger)
+	return config
+}
+
+// rawItem is a row as DynamoDB has it.
+type rawItem = map[string]*dynamodb.AttributeValue
+
+func text(s string) *dynamodb.AttributeValue   { return &dynamodb.AttributeValue{S: aws.String(s)} }
+func number(n string) *dynamodb.AttributeValue { return &dynamodb.AttributeValue{N: aws.String(n)} }
+
+// rows returns the table's rows by "namespace/key".
+func (f *fixture) rows() map[string]rawItem {
+	f.tb.Helper()
+	rows := make(map[string]rawItem)
+	err := f.client.ScanPages(&dynamodb.ScanInput{TableName: aws.String(f.table), ConsistentRead: aws.Bool(true)},
+		func(page *dynamodb.ScanOutput, _ bool) bool {
+			for _, item := range page.Items {
+				rows[*item[namespaceAttribute].S+"/"+*item[keyAttribute].S] = item
+			}
+			return true
+		})
+	require.NoError(f.tb, err)
+	return rows
+}
+
+// putRow writes a row as it is, valid or not.
+func (f *fixture) putRow(item rawItem) {
+	f.tb.Helper()
+	_, err := f.client.PutItem(&dynamodb.PutItemInput{TableName: aws.String(f.table), Item: item})
+	require.NoError(f.tb, err)
+}
+
+// putFlagRow writes what a row has beside its primary key.
+func (f *fixture) putFlagRow(key string, attributes rawItem) {
+	f.tb.Helper()
+	item := rowKey{ld.Features.GetNamespace(), key}.attributes()
+	for name, value := range attributes {
+		item[name] = value
+	}
+	f.putRow(item)
+}
+
+// deleteRow deletes a row past the stores.
+func (f *fixture) deleteRow(key rowKey) {
+	f.tb.Helper()
+	_, err := f.client.DeleteItem(&dynamodb.DeleteItemInput{TableName: aws.String(f.table), Key: key.attributes()})
+	require.NoError(f.tb, err)
+}
+
+// clear deletes all rows past the stores.
+func (f *fixture) clear() error {
+	f.tb.Helper()
+	for _, row := range f.rows() {
+		f.deleteRow(rowKey{*row[namespaceAttribute].S, *row[keyAttribute].S})
+	}
+	require.Empty(f.tb, f.rows())
+	return nil
+}
+
+// requireHolds checks that the table has just these items and $inited.
+func (f *fixture) requireHolds(items []ld.VersionedData) {
+	f.tb.Helper()
+	rows := f.rows()
+	require.Contains(f.tb, rows, initedKey+"/"+initedKey)
+	require.Len(f.tb, rows, len(items)+1)
+	for _, item := range items {
+		f.requireHoldsItem(rows, item)
+	}
+}
+
+func (f *fixture) requireHoldsItem(rows map[string]rawItem, item ld.VersionedData) {
+	f.tb.Helper()
+	name := nameOf(item)
+	require.Contains(f.tb, rows, name)
+	require.Equal(f.tb, jsonOf(f.tb, item), *rows[name][itemAttribute].S, name)
+	require.Equal(f.tb, fmt.Sprint(item.GetVersion()), *rows[name][versionAttribute].N, name)
+}
+
+// await ends the test where nothing comes.
+func await[T any](tb testing.TB, what string, from <-chan T) T {
+	tb.Helper()
+	select {
+	case value := <-from:
+		return value
+	case <-time.After(hangGuard):
+		require.FailNow(tb, "waited in vain for "+what)
+		panic("unreachable")
+	}
+}
+
+// assertGet checks what a store has under a key; nil is nothing.
+func assertGet(tb testing.TB, store ld.FeatureStore, kind ld.VersionedDataKind, key string, want ld.VersionedData) {
+	tb.Helper()
+	item, err := store.Get(kind, key)
+	require.NoError(tb, err)
+	if want == nil {
+		// A nil pointer in an interface is not nil to callers.
+		assert.True(tb, item == nil, "%s: expected a plain nil, not %#v", key, item)
+		return
+	}
+	assert.Equal(tb, want, item)
+}
+
+// assertAll checks that a store has exactly these items of a kind.
+func assertAll(tb testing.TB, store ld.FeatureStore, kind ld.VersionedDataKind, want ...ld.VersionedData) {
+	tb.Helper()
+	wanted := map[string]ld.VersionedData{}
+	for _, item := range want {
+		wanted[item.GetKey()] = item
+	}
+	items, err := store.All(kind)
+	require.NoError(tb, err)
+	assert.Equal(tb, wanted, items)
+}
+
+// assertHas checks what a store has of the flag f, in both ways to read it.
+func assertHas(tb testing.TB, store ld.FeatureStore, want ld.VersionedData) {
+	tb.Helper()
+	assertGet(tb, store, ld.Features, "f", want)
+	all, err := store.All(ld.Features)
+	require.NoError(tb, err)
+	if want == nil {
+		assert.NotContains(tb, all, "f")
+	} else {
+		assert.Equal(tb, want, all["f"])
+	}
+	assertGet(tb, store, ld.Features, "f", want) // All must not have changed it
+}
+
+// logLines is a logger that keeps what it is told.
+type logLines struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *logLines) Println(values ...interface{}) { l.add(fmt.Sprintln(values...)) }
+func (l *logLines) Printf(format string, values ...interface{}) {
+	l.add(fmt.Sprintf(format, values...))
+}
+
+func (l *logLines) add(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, strings.TrimSuffix(line, "\n"))
+}
+
+// all returns the lines of the stores and of the SDK.
+func (l *logLines) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.lines)
+}
+
+// ofStores returns the stores' own lines, without the SDK's, that contain all
+// of the given texts.
+func (l *logLines) ofStores(texts ...string) []string {
+	return slices.DeleteFunc(l.all(), func(line string) bool {
+		return slices.ContainsFunc(append([]string{"DynamoDBFeatureStore:"}, texts...), func(text string) bool {
+			return !strings.Contains(line, text)
+		})
+	})
+}

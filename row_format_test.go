@@ -1,0 +1,165 @@
+package lddynamodb
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+// The attributes' names are written out here: they are what all SDKs agree on.
+func itemRow(namespace, key string, version int, item string) rawItem {
+	return rawItem{
+		"namespace": {S: aws.String(namespace)},
+		"key":       {S: aws.String(key)},
+		"version":   {N: aws.String(strconv.Itoa(version))},
+		"item":      {S: aws.String(item)},
+	}
+}
+
+func initedRow(key string) rawItem {
+	return rawItem{"namespace": {S: aws.String(key)}, "key": {S: aws.String(key)}}
+}
+
+// fullFlag has something in every field.
+func fullFlag() *ld.FeatureFlag {
+	f := flag("full", 42, "other")
+	f.Targets = []ld.Target{{Values: []string{"user", "größe <&> \u2028 🚩"}, Variation: 1}}
+	rollout := ld.VariationOrRollout{Rollout: &ld.Rollout{
+		Variations: []ld.WeightedVariation{{Variation: 0, Weight: 99_999}, {Variation: 1, Weight: 1}},
+		BucketBy:   aws.String("country"),
+	}}
+	f.Rules = []ld.Rule{{
+		ID:                 "rule",
+		VariationOrRollout: rollout,
+		Clauses:            []ld.Clause{{Attribute: "email", Op: "endsWith", Values: []interface{}{"@example.com", 1.5, nil}, Negate: true}},
+		TrackEvents:        true,
+	}}
+	f.Fallthrough = rollout
+	f.OffVariation = aws.Int(1)
+	f.Variations = []interface{}{map[string]interface{}{"a": []interface{}{1.5, "x", nil}}, false}
+	f.DebugEventsUntilDate = aws.Uint64(1_600_000_000_000)
+	f.ClientSideAvailability = &ld.ClientSideAvailability{UsingMobileKey: true}
+	return f
+}
+
+func TestRowsHaveTheSharedFormat(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ prefix, start string }{
+		"without a prefix": {"", ""},
+		"with a prefix":    {"my-environment", "my-environment:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			store := f.newStore(Prefix(test.prefix))
+			simple, users := flag("simple", 1), segment("users", 7, "a", "b")
+			require.NoError(t, store.Init(allData(fullFlag(), simple, users)))
+			require.NoError(t, store.Upsert(ld.Features, flag("updated", 2)))
+			require.NoError(t, store.Delete(ld.Features, "simple", 3))
+			require.NoError(t, store.Delete(ld.Segments, "never there", 4))
+
+			features, segments, inited := test.start+"features", test.start+"segments", test.start+"$inited"
+			assert.Equal(t, map[string]rawItem{
+				features + "/full":        itemRow(features, "full", 42, jsonOf(t, fullFlag())),
+				features + "/updated":     itemRow(features, "updated", 2, jsonOf(t, flag("updated", 2))),
+				features + "/simple":      itemRow(features, "simple", 3, jsonOf(t, ld.Features.MakeDeletedItem("simple", 3))),
+				segments + "/users":       itemRow(segments, "users", 7, jsonOf(t, users)),
+				segments + "/never there": itemRow(segments, "never there", 4, jsonOf(t, ld.Segments.MakeDeletedItem("never there", 4))),
+				inited + "/" + inited:     initedRow(inited),
+			}, f.rows())
+
+			another := f.newStore(Prefix(test.prefix))
+			assertGet(t, another, ld.Features, "full", fullFlag())
+		})
+	}
+}
+
+// Other SDKs, and other versions of this one, write the same things in other
+// ways.
+func TestRowsOfOtherSDKsAreRead(t *testing.T) {
+	t.Parallel()
+	plain := &ld.FeatureFlag{Key: "f", Version: 5, On: true, Salt: "s"}
+	for name, test := range map[string]struct {
+		item string
+		want ld.VersionedData
+	}{
+		"fields in another order":             {`{"salt":"s","version":5,"on":true,"key":"f"}`, plain},
+		"fields of a newer SDK":               {`{"key":"f","version":5,"on":true,"salt":"s","migration":{"checkRatio":1},"x":[null]}`, plain},
+		"white space":                         {"\n{ \"key\" : \"f\" ,\r\n\t\"version\":5, \"on\":true,\"salt\":\"s\" }\n", plain},
+		"escaped characters":                  {`{"\u006bey":"\u0066","version":5,"on":true,"salt":"\u0073"}`, plain},
+		"nulls in the place of zeros":         {`{"key":"f","version":5,"on":true,"salt":"s","targets":null,"rules":null,"deleted":null}`, plain},
+		"a deleted flag as we write it":       {`{"key":"f","version":5,"on":false,"deleted":true,"salt":""}`, nil},
+		"a deleted flag without a key":        {`{"version":5,"deleted":true}`, nil},
+		"a deleted flag of a placeholder key": {`{"key":"$deleted","version":5,"deleted":true}`, nil},
+		"a deleted flag of an empty key":      {`{"key":"","deleted":true,"version":5}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.putRow(itemRow("features", "f", 5, test.item))
+			f.putRow(itemRow("features", "other", 1, jsonOf(t, flag("other", 1))))
+
+			assertGet(t, f.newStore(), ld.Features, "f", test.want)
+			if test.want == nil {
+				assertAll(t, f.newStore(), ld.Features, flag("other", 1))
+			} else {
+				assertAll(t, f.newStore(), ld.Features, flag("other", 1), test.want)
+			}
+
+			// Its version counts, whoever wrote it.
+			store := f.newStore()
+			require.NoError(t, store.Upsert(ld.Features, flag("f", 5)))
+			require.NoError(t, store.Delete(ld.Features, "f", 5))
+			assertGet(t, store, ld.Features, "f", test.want)
+			require.NoError(t, store.Upsert(ld.Features, flag("f", 6)))
+			assertGet(t, store, ld.Features, "f", flag("f", 6))
+			assert.Equal(t, itemRow("features", "f", 6, jsonOf(t, flag("f", 6))), f.rows()["features/f"])
+			assert.Empty(t, f.log.ofStores())
+		})
+	}
+}
+
+// A deletion that another program wrote during an outage is newer than what
+// waits to be written, though its JSON has another key.
+func TestADeletedRowOfAnotherSDKWinsOverWhatWaited(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	store := f.newStore(CacheTTL(-1))
+	f.transport.setInterceptor(denying())
+	require.Error(t, store.Upsert(ld.Features, flag("f", 4)))
+	assertGet(t, store, ld.Features, "f", flag("f", 4))
+	f.putRow(itemRow("features", "f", 5, `{"key":"$deleted","version":5,"deleted":true}`))
+
+	f.transport.setInterceptor(nil)
+
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		item, err := store.Get(ld.Features, "f")
+		require.NoError(c, err)
+		assert.Nil(c, item)
+	}, hangGuard, 10*time.Millisecond)
+	assertAll(t, store, ld.Features)
+}
+
+func TestAttributesOfOtherProgramsDoNoHarm(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	row := itemRow("features", "f", 1, jsonOf(t, flag("f", 1)))
+	row["ttl"] = &dynamodb.AttributeValue{N: aws.String("1")}
+	row["note"] = &dynamodb.AttributeValue{M: rawItem{"S": {S: aws.String("x")}}}
+	f.putRow(row)
+	inited := initedRow("$inited")
+	inited["item"] = &dynamodb.AttributeValue{S: aws.String("")}
+	f.putRow(inited)
+
+	store := f.newStore()
+
+	assert.True(t, store.Initialized())
+	assertGet(t, store, ld.Features, "f", flag("f", 1))
+	assertAll(t, f.newStore(), ld.Features, flag("f", 1))
+}

@@ -1,0 +1,243 @@
+package lddynamodb
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/awserr"
+	"github.com/aws/aws-sdk-go/aws/request"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+	"github.com/valyala/fastjson"
+)
+
+// sdkUnmarshalHandler is the name of the handler that decodes a response in
+// the AWS SDK.
+const sdkUnmarshalHandler = "awssdk.jsonrpc.Unmarshal"
+
+// maxBodyHint is above any page of DynamoDB's, which has 1 MB before escaping.
+const maxBodyHint = 16 << 20
+
+// responseParsers keep their memory from one response to the next.
+var responseParsers fastjson.ParserPool
+
+// A response is what a GetItem or Query answered. Its rows are decoded straight
+// from the body, at a fraction of what the AWS SDK's way through interface values
+// and reflection costs. Where the client ignores request options, they are made
+// of what the AWS SDK decoded.
+type response struct {
+	rows    []row
+	next    *rowKey          // the row after which the next page of a Query begins
+	decoded bool             // from the body
+	parser  *fastjson.Parser // has the memory of the rows' items
+}
+
+// release gives the memory back that the rows' items are in.
+func (p *response) release() {
+	if p.parser != nil {
+		responseParsers.Put(p.parser)
+	}
+	*p = response{}
+}
+
+// decodeOption is the option that has a request decode its response's body into
+// this one.
+func (p *response) decodeOption(r *request.Request) {
+	r.Handlers.Unmarshal.Swap(sdkUnmarshalHandler, request.NamedHandler{Name: sdkUnmarshalHandler, Fn: p.unmarshal})
+}
+
+func (p *response) unmarshal(r *request.Request) {
+	p.release() // what an earlier attempt may have left
+	if r.Error != nil {
+		return // the checksum was wrong
+	}
+	body, err := readBody(r)
+	if err == nil {
+		err = p.decode(body, r.Data)
+	}
+	if err != nil {
+		p.release()
+		r.Error = badResponse(r, err)
+	}
+}
+
+func (p *response) decode(body []byte, output interface{}) error {
+	p.parser = responseParsers.Get()
+	value, err := parseResponse(p.parser, body)
+	if err != nil {
+		return err
+	}
+	items, err := responseItems(value, output)
+	if err != nil {
+		return err
+	}
+	p.rows = make([]row, len(items))
+	for i, item := range items {
+		if p.rows[i], err = rowOfValue(item); err != nil {
+			return err
+		}
+	}
+	if last := value.Get("LastEvaluatedKey"); last != nil {
+		next, err := rowOfValue(last)
+		if err != nil {
+			return err
+		}
+		p.next = &next.rowKey
+	}
+	p.decoded = true
+	return readCapacity(value, output)
+}
+
+// readOutput reads what the AWS SDK decoded.
+func (p *response) readOutput(output *dynamodb.QueryOutput) {
+	p.rows = make([]row, len(output.Items))
+	for i, attributes := range output.Items {
+		p.rows[i] = rowOfAttributes(attributes)
+	}
+	if len(output.LastEvaluatedKey) > 0 {
+		last := rowOfAttributes(output.LastEvaluatedKey)
+		p.next = &last.rowKey
+	}
+}
+
+// parseResponse parses a body, which always holds an object.
+func parseResponse(parser *fastjson.Parser, body []byte) (*fastjson.Value, error) {
+	response, err := parser.ParseBytes(body)
+	if err != nil {
+		return nil, errors.New("it is no valid JSON") // the parser's text would quote the body
+	}
+	if response.Type() != fastjson.TypeObject {
+		return nil, errors.New("it is no JSON object")
+	}
+	return response, nil
+}
+
+// responseItems returns the items of a Query or the item, if any, of a GetItem.
+func responseItems(response *fastjson.Value, output interface{}) ([]*fastjson.Value, error) {
+	if _, ok := output.(*dynamodb.QueryOutput); ok {
+		items := response.Get("Items")
+		if items == nil || items.Type() != fastjson.TypeArray {
+			return nil, errors.New("it has no list of items")
+		}
+		return items.GetArray(), nil
+	}
+	if item := response.Get("Item"); item != nil {
+		return []*fastjson.Value{item}, nil
+	}
+	return nil, nil
+}
+
+// rowOfValue makes a row of DynamoDB's JSON: {"key":{"S":"..."},...}. The item
+// stays in the parser's memory.
+func rowOfValue(v *fastjson.Value) (row, error) {
+	if v.Type() != fastjson.TypeObject {
+		return row{}, errors.New("an item in it is no object")
+	}
+	return row{
+		rowKey: rowKey{
+			namespace: string(v.GetStringBytes(namespaceAttribute, "S")),
+			key:       string(v.GetStringBytes(keyAttribute, "S")),
+		},
+		version: string(v.GetStringBytes(versionAttribute, "N")),
+		item:    v.GetStringBytes(itemAttribute, "S"),
+	}, nil
+}
+
+// readCapacity puts what an application's own request handlers may count into
+// the output: the consumed capacity, where a handler asked for it.
+func readCapacity(response *fastjson.Value, output interface{}) error {
+	consumed := response.Get("ConsumedCapacity")
+	if consumed == nil {
+		return nil
+	}
+	capacity := new(dynamodb.ConsumedCapacity)
+	if err := json.Unmarshal(consumed.MarshalTo(nil), capacity); err != nil {
+		return errors.New("its consumed capacity is of the wrong form")
+	}
+	switch output := output.(type) {
+	case *dynamodb.GetItemOutput:
+		output.ConsumedCapacity = capacity
+	case *dynamodb.QueryOutput:
+		output.ConsumedCapacity = capacity
+	}
+	return nil
+}
+
+// rowOfAttributes makes a row of what the AWS SDK decoded, for clients that
+// ignore request options.
+func rowOfAttributes(attributes map[string]*dynamodb.AttributeValue) row {
+	value := func(name string) dynamodb.AttributeValue {
+		if v := attributes[name]; v != nil {
+			return *v
+		}
+		return dynamodb.AttributeValue{}
+	}
+	r := row{
+		rowKey:  rowKey{aws.StringValue(value(namespaceAttribute).S), aws.StringValue(value(keyAttribute).S)},
+		version: aws.StringValue(value(versionAttribute).N),
+	}
+	if item := value(itemAttribute).S; item != nil {
+		r.item = []byte(*item)
+	}
+	return r
+}
+
+// refuseBadBody is the option for requests that the AWS SDK decodes. The AWS SDK
+// takes a body that is empty or null for a success without contents, which for a
+// batch would mean that nothing of it is unprocessed. After a wrong checksum it
+// would decode the body nevertheless, and mix it into that of the next attempt.
+func refuseBadBody(r *request.Request) {
+	r.Handlers.Unmarshal.AfterEachFn = request.HandlerListStopOnError
+	r.Handlers.Unmarshal.PushFront(func(r *request.Request) {
+		body, err := readBody(r)
+		if err == nil {
+			err = checkWritten(body, r.Data)
+		}
+		if err != nil {
+			r.Error = badResponse(r, err)
+			return
+		}
+		r.HTTPResponse.Body = io.NopCloser(bytes.NewReader(body))
+	})
+}
+
+// checkWritten tells whether a response can be that to a write.
+func checkWritten(body []byte, output interface{}) error {
+	parser := responseParsers.Get()
+	defer responseParsers.Put(parser)
+	response, err := parseResponse(parser, body)
+	if err != nil {
+		return err
+	}
+	if _, ok := output.(*dynamodb.BatchWriteItemOutput); ok && response.GetObject("UnprocessedItems") == nil {
+		return errors.New("it does not tell what is unprocessed")
+	}
+	return nil
+}
+
+// readBody reads a whole response, which is never empty.
+func readBody(r *request.Request) ([]byte, error) {
+	defer func() { _ = r.HTTPResponse.Body.Close() }()
+	var body bytes.Buffer
+	if size := r.HTTPResponse.ContentLength; size > 0 && size < maxBodyHint {
+		body.Grow(int(size) + bytes.MinRead) // what ReadFrom wants free to see the end
+	}
+	if _, err := io.Copy(&body, r.HTTPResponse.Body); err != nil { // at once where the checksum was checked
+		return nil, fmt.Errorf("read it: %w", err)
+	}
+	if body.Len() == 0 {
+		return nil, errors.New("it is empty")
+	}
+	return body.Bytes(), nil
+}
+
+// badResponse is the AWS SDK's error for a response that can't be decoded,
+// which its retryer tries again.
+func badResponse(r *request.Request, err error) error {
+	return awserr.NewRequestFailure(
+		awserr.New(request.ErrCodeSerialization, "the response can't be used: "+err.Error(), err),
+		r.HTTPResponse.StatusCode, r.RequestID)
+}

@@ -1,0 +1,201 @@
+package lddynamodb
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/request"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+// corruptible has a call for each of the actions of DynamoDB, and what it returns
+// where the table holds version 7 of the flag "good".
+var corruptible = map[string]struct {
+	action string
+	want   interface{}
+}{
+	"Get":         {"GetItem", flag("good", 7)},
+	"All":         {"Query", map[string]ld.VersionedData{"good": flag("good", 7)}},
+	"Upsert":      {"PutItem", nil},
+	"Init":        {"BatchWriteItem", nil},
+	"Initialized": {"GetItem", true},
+}
+
+// A response that can't be right is an error or asked for again, but never taken
+// for an empty one.
+func TestCorruptedResponses(t *testing.T) {
+	t.Parallel()
+	for method := range corruptible {
+		for name, corrupt := range corruptions {
+			for _, checksum := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s, %s, checksum %t", method, name, checksum), func(t *testing.T) {
+					t.Parallel()
+					f := newFixture(t)
+					require.NoError(t, f.newStore().Init(allData(flag("good", 7))))
+					action := corruptible[method].action
+					f.checkCorruptedIsError(method, corrupting(action, checksum, corrupt, always))
+					f.checkCorruptedIsRetried(method, corrupting(action, checksum, corrupt, once()))
+				})
+			}
+		}
+	}
+}
+
+func (f *fixture) checkCorruptedIsError(method string, corrupting interceptor) {
+	store := f.newStore(ClientConfig(aws.NewConfig().WithMaxRetries(0)))
+	f.transport.setInterceptor(corrupting)
+
+	_, err := calls[method](store, flag("good", 8))
+
+	require.Error(f.tb, err)
+	told := f.log.ofStores("WARN:", f.table, corruptible[method].action)
+	require.Len(f.tb, told, 1)
+	if method != "Initialized" { // which tells the log alone
+		require.ErrorContains(f.tb, err, corruptible[method].action)
+		require.ErrorContains(f.tb, err, f.table)
+		told = append(told, err.Error())
+	}
+	for _, text := range told {
+		assert.NotContains(f.tb, text, "salt", "a part of a flag")
+		assert.NotContains(f.tb, text, "\n")
+	}
+}
+
+func (f *fixture) checkCorruptedIsRetried(method string, corrupting interceptor) {
+	store := f.newStore()
+	f.transport.setInterceptor(corrupting)
+	f.transport.reset()
+
+	result, err := calls[method](store, flag("good", 9))
+
+	require.NoError(f.tb, err)
+	assert.Equal(f.tb, corruptible[method].want, result)
+	assert.Len(f.tb, f.transport.recorded(corruptible[method].action), 2, "attempts")
+	f.transport.setInterceptor(nil)
+	if method == "Upsert" || method == "Init" {
+		assertAll(f.tb, f.newStore(), ld.Features, flag("good", 9))
+	} else {
+		assertAll(f.tb, f.newStore(), ld.Features, flag("good", 7))
+	}
+}
+
+// DynamoDB's responses always have these parts. A response without them is none
+// of its own, and no empty result.
+func TestResponsesOfTheWrongShapeAreErrors(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	require.NoError(t, f.newStore().Init(allData(flag("good", 7))))
+	for action, bodies := range map[string][]string{
+		"GetItem": {`{"Item":null}`, `{"Item":[]}`, `{"Item":5}`, `{"Item":"good"}`},
+		"Query": {
+			`{}`, `{"Count":0}`, `{"Items":null}`, `{"Items":{}}`, `{"Items":5}`, `{"Items":[null]}`, `{"Items":[5]}`,
+			`{"Items":[],"LastEvaluatedKey":null}`, `{"Items":[],"LastEvaluatedKey":"good"}`,
+		},
+		"PutItem":        {`null`, `5`},
+		"BatchWriteItem": {`{}`, `{"UnprocessedItems":null}`, `{"UnprocessedItems":[]}`, `{"UnprocessedItems":"none"}`},
+	} {
+		for _, body := range bodies {
+			t.Run(action+" "+body, func(t *testing.T) {
+				t.Parallel()
+				f := f.sibling(t)
+				store := f.newStore(ClientConfig(aws.NewConfig().WithMaxRetries(0)))
+				f.transport.setInterceptor(failing(withBody(body), action))
+
+				_, err := callOf[action](store, flag("good", 8))
+
+				require.ErrorContains(t, err, "the response can't be used")
+			})
+		}
+	}
+}
+
+// What comes with a wrong checksum must not be mixed into what the next attempt
+// brings: a corrupted item would be written to the table as an unprocessed one.
+func TestUnprocessedItemsOfACorruptedResponseAreForgotten(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	store := f.newStore()
+	isFirst := once()
+	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+		if r.action != "BatchWriteItem" || !isFirst() {
+			return send()
+		}
+		response := answer(r, http.StatusOK, fmt.Sprintf(
+			`{"UnprocessedItems":{%q:[{"PutRequest":{"Item":{"namespace":{"S":"features"},"key":{"S":"corrupted"}}}}]}}`, f.table))
+		response.Header.Set(checksumHeader, "1")
+		return response, nil
+	})
+
+	require.NoError(t, store.Init(allData(flag("good", 7))))
+
+	assert.NotContains(t, f.rows(), "features/corrupted")
+	assert.Contains(t, f.rows(), "features/good")
+}
+
+// The response decoder and the AWS SDK's own give the same items.
+func TestClientsThatIgnoreOptionsReadTheSame(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	want := map[string]ld.VersionedData{}
+	for i, key := range unusualKeys {
+		item := flagOfSize(key, i+1, 40_000) // several pages
+		item.Sel = key
+		want[key] = item
+	}
+	require.NoError(t, f.newStore().Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{ld.Features: want, ld.Segments: {}}))
+
+	for name, store := range map[string]ld.FeatureStore{
+		"response decoder":  f.newStore(CacheTTL(0)),
+		"optionless client": f.newStore(CacheTTL(0), DynamoClient(clientWithoutOptions{f.client})),
+	} {
+		items, err := store.All(ld.Features)
+		require.NoError(t, err)
+		assert.Equal(t, want, items, name)
+		for _, key := range append([]string{"absent"}, unusualKeys...) {
+			item, err := store.Get(ld.Features, key)
+			require.NoError(t, err)
+			assert.Equal(t, want[key], item, "%s: %q", name, key)
+		}
+		assert.True(t, store.Initialized(), name)
+	}
+	assert.Greater(t, len(f.transport.recorded("Query")), 3, "Init's and All's queries have several pages")
+	assert.Empty(t, f.log.ofStores("ERROR:"))
+}
+
+// An application may count capacity with handlers on its own client.
+func TestHandlersOfTheClientSeeTheConsumedCapacity(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	consumed := map[string]float64{}
+	client := f.newClient(f.transport)
+	client.Handlers.Validate.PushFront(func(r *request.Request) {
+		switch input := r.Params.(type) {
+		case *dynamodb.GetItemInput:
+			input.ReturnConsumedCapacity = aws.String(dynamodb.ReturnConsumedCapacityTotal)
+		case *dynamodb.QueryInput:
+			input.ReturnConsumedCapacity = aws.String(dynamodb.ReturnConsumedCapacityTotal)
+		}
+	})
+	client.Handlers.Complete.PushBack(func(r *request.Request) {
+		switch output := r.Data.(type) {
+		case *dynamodb.GetItemOutput:
+			consumed[r.Operation.Name] += *output.ConsumedCapacity.CapacityUnits
+		case *dynamodb.QueryOutput:
+			consumed[r.Operation.Name] += *output.ConsumedCapacity.CapacityUnits
+		}
+	})
+	store := f.newStore(CacheTTL(0), DynamoClient(client))
+
+	require.NoError(t, store.Upsert(ld.Features, flag("good", 7)))
+	_, err := store.Get(ld.Features, "good")
+	require.NoError(t, err)
+	_, err = store.All(ld.Features)
+	require.NoError(t, err)
+
+	assert.Equal(t, map[string]float64{"GetItem": 1, "Query": 1}, consumed)
+}
