@@ -31,20 +31,14 @@ func whole(value float64) string  { return fmt.Sprintf("%.0f", value) }
 // how much of the others' values ours are.
 func (rs *results) printTables(out io.Writer) error {
 	for _, unit := range units {
+		rows := rs.tableRows(unit.name, unit.format)
+		if len(rows) == 0 {
+			continue
+		}
 		table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 		fmt.Fprintf(table, "%s\tours\toriginal\tours is\tin memory\tours is\n", unit.title)
-		for _, benchmark := range rs.benchmarks {
-			ours, ok := rs.median(measurement{benchmark, unit.name, "ours"})
-			if !ok {
-				continue
-			}
-			cells := []string{benchmark, unit.format(ours)}
-			for _, store := range []string{"original", "memory"} {
-				if value, ok := rs.median(measurement{benchmark, unit.name, store}); ok {
-					cells = append(cells, unit.format(value), percent(ours, value))
-				}
-			}
-			fmt.Fprintln(table, strings.Join(cells, "\t"))
+		for _, row := range rows {
+			fmt.Fprintln(table, strings.Join(row, "\t"))
 		}
 		if err := table.Flush(); err != nil {
 			return err
@@ -52,6 +46,23 @@ func (rs *results) printTables(out io.Writer) error {
 		fmt.Fprintln(out)
 	}
 	return nil
+}
+
+func (rs *results) tableRows(unit string, format func(value float64) string) (rows [][]string) {
+	for _, benchmark := range rs.benchmarks {
+		ours, ok := rs.median(measurement{benchmark, unit, "ours"})
+		if !ok {
+			continue
+		}
+		row := []string{benchmark, format(ours)}
+		for _, store := range []string{"original", "memory"} {
+			if value, ok := rs.median(measurement{benchmark, unit, store}); ok {
+				row = append(row, format(value), percent(ours, value))
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // percent is how much a value is of another one.
