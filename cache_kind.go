@@ -48,11 +48,11 @@ func after(ttl time.Duration) instant {
 // what was stored since a read or an update began, the newest version stays. And
 // a read during which an Init replaced everything is made again.
 type kindCache struct {
-	kind      ld.VersionedDataKind
-	name      string        // the kind's namespace
-	namespace string        // the same with the prefix, as the table has it
-	ttl       time.Duration // negative is for ever
-	keepStale bool
+	kind        ld.VersionedDataKind
+	name        string        // the kind's namespace
+	namespace   string        // the same with the prefix, as the table has it
+	ttl         time.Duration // negative is for ever
+	servesStale bool
 
 	set     atomic.Pointer[completeSet] // nil if it is not known
 	entries sync.Map                    // of *entry, by key
@@ -82,9 +82,9 @@ type entry struct {
 // Flights are reads that any number of callers share.
 type flights struct{ items, all singleflight.Group }
 
-func newKindCache(kind ld.VersionedDataKind, namespace string, ttl time.Duration, keepStale bool) *kindCache {
+func newKindCache(kind ld.VersionedDataKind, namespace string, ttl time.Duration, servesStale bool) *kindCache {
 	k := &kindCache{
-		kind: kind, name: kind.GetNamespace(), namespace: namespace, ttl: ttl, keepStale: keepStale,
+		kind: kind, name: kind.GetNamespace(), namespace: namespace, ttl: ttl, servesStale: servesStale,
 		absent: gocache.New(gocache.NoExpiration, 0),
 	}
 	k.flights.Store(new(flights))
@@ -235,7 +235,7 @@ func (k *kindCache) storeAll(since int, set *dataSet) (items map[string]ld.Versi
 		return nil, false
 	}
 	k.addStoredSince(since, set)
-	k.keepMalformed(set)
+	k.retainMalformed(set)
 	if old := k.set.Load(); old != nil && maps.Equal(old.items, set.items) {
 		set.items = old.items // for callers that look whether anything has changed
 	}
@@ -266,9 +266,9 @@ func (k *kindCache) addStoredSince(since int, set *dataSet) {
 	}
 }
 
-// keepMalformed keeps the last known items of malformed rows as entries, because
+// retainMalformed keeps the last known items of malformed rows as entries, because
 // the set leaves them out.
-func (k *kindCache) keepMalformed(set *dataSet) {
+func (k *kindCache) retainMalformed(set *dataSet) {
 	old := k.set.Load()
 	k.entries.Range(func(key, _ any) bool {
 		if !set.malformed[key.(string)] {
@@ -277,7 +277,7 @@ func (k *kindCache) keepMalformed(set *dataSet) {
 		return true
 	})
 	for key := range set.malformed {
-		if old == nil || !k.keepStale {
+		if old == nil || !k.servesStale {
 			return
 		}
 		if item := old.get(key); item != nil {
@@ -383,7 +383,7 @@ func (k *kindCache) setWith(set *completeSet, key string, item ld.VersionedData)
 	switch {
 	case set == nil || set.get(key) == item:
 		return set
-	case !k.keepStale && set.expires.isPast():
+	case !k.servesStale && set.expires.isPast():
 		return nil // not worth a copy
 	}
 	data := &dataSet{maps.Clone(set.items), maps.Clone(set.tombstones), set.malformed}
