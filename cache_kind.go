@@ -39,8 +39,8 @@ func isPast(t time.Time) bool {
 // a read during which an Init replaced everything is made again.
 type kindCache struct {
 	kind      ld.VersionedDataKind
-	name      string // the kind's namespace
-	namespace string // the same with the prefix, as the table has it
+	name      string        // the kind's namespace
+	namespace string        // the same with the prefix, as the table has it
 	ttl       time.Duration // negative is for ever
 	keepStale bool
 
