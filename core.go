@@ -247,8 +247,8 @@ func (c *core) decode(kind ld.VersionedDataKind, r row) (ld.VersionedData, error
 }
 
 // upsert stores an item unless the table has the same version of it or a newer
-// one. It returns what is served from now on. With an error that is the item
-// itself: the table refused it, and it is unsaved.
+// one. It returns what is served from now on. With an error that is the newest
+// that is known: the table refused the item, and it is unsaved.
 func (c *core) upsert(kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
 	defer c.reportStatus()
 	namespace := c.namespace(kind)
@@ -270,7 +270,7 @@ func (c *core) upsert(kind ld.VersionedDataKind, item ld.VersionedData) (ld.Vers
 		return c.leaveOut(kind, r.rowKey, item, err), nil
 	}
 	c.unsaved.keep(kind, r.rowKey, item, true)
-	return item, &unsavedError{fmt.Sprintf("update %s to version %s", r.rowKey, r.version), err}
+	return c.known.newest(namespace, item), &unsavedError{fmt.Sprintf("update %s to version %s", r.rowKey, r.version), err}
 }
 
 // store returns the item, or the one in the table if that isn't older. It tries
@@ -317,7 +317,11 @@ func (c *core) put(
 func (c *core) leaveOut(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, reason error) ld.VersionedData {
 	var stored ld.VersionedData
 	if canBeSortKey(key.key) {
-		stored, _ = c.read(c.outage.guard, kind, key, true) // without an answer, the item is the newest known
+		var err error
+		stored, err = c.read(c.outage.guard, kind, key, true)
+		if last := c.known.last(key); err != nil && isNewer(last, item) {
+			stored = last
+		}
 	}
 	if stored == nil || isNewer(item, stored) {
 		c.keepUnstorable(kind, key, item, reason)
