@@ -330,11 +330,17 @@ func (c *core) leaveOut(kind ld.VersionedDataKind, key rowKey, item ld.Versioned
 }
 
 func (c *core) keepUnstorable(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, reason error) {
+	c.logUnstorable(key.namespace, item, reason)
 	c.unsaved.keep(kind, key, item, false)
-	c.logUnstorable(item, reason)
 }
 
-func (c *core) logUnstorable(item ld.VersionedData, reason error) {
+// logUnstorable logs that an item can't be stored, unless that is known of this
+// version: each Init brings it again.
+func (c *core) logUnstorable(namespace string, item ld.VersionedData, reason error) {
+	kept := c.unsaved.get(namespace, item.GetKey())
+	if kept.item != nil && !kept.waiting && kept.item.GetVersion() == item.GetVersion() {
+		return
+	}
 	c.loggers.Errorf("Left out version %d of an item of table %q, which only this process has now: %s",
 		item.GetVersion(), c.table.name, reason)
 }

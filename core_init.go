@@ -88,7 +88,7 @@ func (c *core) encodeItems(p *kindPlan, items []ld.VersionedData) {
 			continue
 		}
 		p.leftOut[r.key] = true
-		c.logUnstorable(item, err)
+		c.logUnstorable(p.namespace, item, err)
 	}
 }
 
@@ -255,7 +255,7 @@ func (c *core) writeWave(p *kindPlan, wave []row, writer *batchWriter) error {
 	defer c.endWrite()
 	invalid, err := writer.write(c.ctx, p.namespace, wave)
 	for _, key := range invalid {
-		c.logUnstorable(p.items[key], &unstorableError{rowKey{p.namespace, key}, "DynamoDB calls it invalid"})
+		c.logUnstorable(p.namespace, p.items[key], &unstorableError{rowKey{p.namespace, key}, "DynamoDB calls it invalid"})
 		p.leftOut[key], p.unsure = true, true
 	}
 	if err != nil {
