@@ -197,8 +197,8 @@ func (c *core) decode(kind ld.VersionedDataKind, r row) (ld.VersionedData, error
 }
 
 // upsert stores an item unless the table has the same version of it or a newer
-// one. It returns what is served from now on. With an error that is the item
-// itself: the table refused it, and it is unsaved.
+// one. It returns what is served from now on. With an error that is the newest
+// that is known: the table refused the item, and it is unsaved.
 func (c *core) upsert(kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
 	defer c.reportStatus()
 	namespace := c.namespace(kind)
@@ -220,7 +220,7 @@ func (c *core) upsert(kind ld.VersionedDataKind, item ld.VersionedData) (ld.Vers
 		return c.leaveOut(kind, r.rowKey, item, err), nil
 	}
 	c.unsaved.add(kind, r.rowKey, item, true)
-	return item, &unsavedError{fmt.Sprintf("update %s to version %s", r.rowKey, r.version), err}
+	return c.known.newest(namespace, item), &unsavedError{fmt.Sprintf("update %s to version %s", r.rowKey, r.version), err}
 }
 
 // store returns the item, or the one in the table if that isn't older. It tries
@@ -267,7 +267,11 @@ func (c *core) put(
 func (c *core) leaveOut(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, reason error) ld.VersionedData {
 	var stored ld.VersionedData
 	if canBeSortKey(key.key) {
-		stored, _ = c.read(c.outage.guard, kind, key, true) // without an answer, the item is the newest known
+		var err error
+		stored, err = c.read(c.outage.guard, kind, key, true)
+		if last := c.known.last(key); err != nil && isNewer(last, item) {
+			stored = last
+		}
 	}
 	if stored == nil || isNewer(item, stored) {
 		c.addUnstorable(kind, key, item, reason)
@@ -276,11 +280,17 @@ func (c *core) leaveOut(kind ld.VersionedDataKind, key rowKey, item ld.Versioned
 }
 
 func (c *core) addUnstorable(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, reason error) {
+	c.logUnstorable(key.namespace, item, reason)
 	c.unsaved.add(kind, key, item, false)
-	c.logUnstorable(item, reason)
 }
 
-func (c *core) logUnstorable(item ld.VersionedData, reason error) {
+// logUnstorable logs that an item can't be stored, unless that is known of this
+// version: each Init brings it again.
+func (c *core) logUnstorable(namespace string, item ld.VersionedData, reason error) {
+	kept := c.unsaved.get(namespace, item.GetKey())
+	if kept.item != nil && !kept.waiting && kept.item.GetVersion() == item.GetVersion() {
+		return
+	}
 	c.loggers.Errorf("Left out version %d of an item of table %q, which only this process has now: %s",
 		item.GetVersion(), c.table.name, reason)
 }

@@ -74,7 +74,7 @@ func (c *core) encodeItems(p *kindPlan, items []ld.VersionedData) {
 			continue
 		}
 		p.leftOut[r.key] = true
-		c.logUnstorable(item, err)
+		c.logUnstorable(p.namespace, item, err)
 	}
 }
 
@@ -231,7 +231,7 @@ func (c *core) writeBatches(p *kindPlan, rows []row, writer *batchWriter) error 
 	defer c.endWrite()
 	invalid, err := writer.write(c.ctx, p.namespace, rows)
 	for _, key := range invalid {
-		c.logUnstorable(p.items[key], &unstorableError{rowKey{p.namespace, key}, "DynamoDB calls it invalid"})
+		c.logUnstorable(p.namespace, p.items[key], &unstorableError{rowKey{p.namespace, key}, "DynamoDB calls it invalid"})
 		p.leftOut[key], p.unsure = true, true
 	}
 	if err != nil {
