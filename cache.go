@@ -35,13 +35,14 @@ type cache struct {
 	core        *core
 	ttl         time.Duration // zero is no cache, negative is for ever
 	staleValues StaleValuesPolicy
+	clock       clock
 
 	kinds   atomic.Pointer[[]*kindCache] // few and seldom added to, so a slice
 	addKind sync.Mutex
 
 	hasData   atomic.Bool
 	initReads singleflight.Group
-	askAgain  atomic.Int64 // the instant until which inited is false without a request
+	askAgain  atomic.Int64 // until then there is no data without a request, by the clock
 
 	// writes lets updates run at the same time, but an Init alone, and the writing
 	// of what waits. It is no lock: nothing that evaluates waits for it.
@@ -57,7 +58,7 @@ type cache struct {
 
 func newCache(core *core, ttl time.Duration, staleValues StaleValuesPolicy) *cache {
 	c := &cache{
-		core: core, ttl: ttl, staleValues: staleValues,
+		core: core, ttl: ttl, staleValues: staleValues, clock: newClock(),
 		writes: semaphore.NewWeighted(allWrites), refreshing: semaphore.NewWeighted(maxRefreshes),
 	}
 	c.kinds.Store(new([]*kindCache))
@@ -228,7 +229,7 @@ func (c *cache) InitializedInternal() bool {
 		return true
 	}
 	inited, _, _ := c.initReads.Do("", func() (interface{}, error) {
-		if !c.hasData.Load() && instant(c.askAgain.Load()).isPast() {
+		if !c.hasData.Load() && c.clock.isPast(time.Duration(c.askAgain.Load())) {
 			c.readInitialized()
 		}
 		return c.hasData.Load(), nil
@@ -249,7 +250,7 @@ func (c *cache) readInitialized() {
 	if c.afterCall(err) != nil {
 		ttl = min(ttl, maxErrorPause)
 	}
-	c.askAgain.Store(int64(after(ttl)))
+	c.askAgain.Store(int64(c.clock.after(ttl)))
 }
 
 // IsStoreAvailable tells the SDK that an outage is over, that nothing waits to be
@@ -296,7 +297,7 @@ func (c *cache) kind(kind ld.VersionedDataKind) *kindCache {
 			return k
 		}
 	}
-	k := newKindCache(kind, c.core.namespace(kind), c.ttl, c.servesStale())
+	k := newKindCache(kind, c.core.namespace(kind), c.clock, c.ttl, c.servesStale())
 	kinds = append(slices.Clone(kinds), k)
 	c.kinds.Store(&kinds)
 	return k

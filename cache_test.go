@@ -254,7 +254,7 @@ func TestUnknownKeysTakeLittleMemory(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, stale values kept: %t", mode, keepStale), func(t *testing.T) {
 				const keys = 5 * maxAbsent
 				folder := strings.Repeat("/", 500)
-				k := newKindCache(ld.Features, "features", ttl, keepStale)
+				k := newKindCache(ld.Features, "features", newClock(), ttl, keepStale)
 				before := heapInUse()
 				for i := range keys {
 					path := folder + strconv.Itoa(i)
