@@ -37,6 +37,7 @@ type core struct {
 	lastWrite atomic.Int64  // when the latest ended, in Unix nanoseconds
 	written   int           // items, in the outage that is going on, that the table had refused
 	patience  time.Duration // with a request that writes them
+	nextWrite time.Time     // not before this, because the latest try to write them was denied
 
 	ctx    context.Context // done when the store is closed
 	cancel context.CancelFunc
@@ -252,8 +253,8 @@ func (c *core) decode(kind ld.VersionedDataKind, r row) (ld.VersionedData, error
 func (c *core) upsert(kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
 	defer c.reportStatus()
 	namespace := c.namespace(kind)
-	if kept := c.unsaved.get(namespace, item.GetKey()).item; kept != nil && !isNewer(item, kept) {
-		return kept, nil
+	if kept := c.unsaved.get(namespace, item.GetKey()); kept.supersedes(item) {
+		return kept.item, nil
 	}
 	r, err := encodeRow(namespace, item)
 	if err != nil {

@@ -34,6 +34,12 @@ type unsavedItem struct {
 	decides bool // that this is what is served if the table can't be asked
 }
 
+// supersedes tells whether an update to an item is none. The same version again
+// is one, as long as it waits: its sender wants to know whether it is written.
+func (i unsavedItem) supersedes(item ld.VersionedData) bool {
+	return isNewer(i.item, item) || (i.item != nil && !i.waiting && !isNewer(item, i.item))
+}
+
 func (u *unsaved) isEmpty() bool { return u.size.Load() == 0 }
 
 // get returns what is unsaved of an item.
