@@ -11,7 +11,7 @@ golangci_lint := $(cache)/golangci-lint-$(golangci_version)/golangci-lint
 .NOTPARALLEL:
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##### Try it
 
@@ -27,13 +27,22 @@ dynamodb-local: ## Run a DynamoDB Local in the foreground, on PORT (default 8000
 # How long make soak works.
 SOAK ?= 60s
 
-.PHONY: test test-faults soak fleet test-node cover $(modules:%=test-in/%)
-test: $(modules:%=test-in/%) ## Run the tests of all modules, with the race detector
+.PHONY: test test-allocations test-faults soak fleet test-node cover $(modules:%=test-in/%)
+test: $(modules:%=test-in/%) test-allocations ## Run the tests of all modules, with the race detector
 
 # The fault suite takes minutes and the Node tests take Node.js, so these have
 # targets of their own.
 $(modules:%=test-in/%): test-in/%:
-	@cd $* && packages=$$(go list ./...) && go test -race $$(echo "$$packages" | grep -v -e /e2e/faults -e /e2e/node)
+	@cd $* && packages=$$(go list ./...) && go test -race $(test_flags) $$(echo "$$packages" | grep -v -e /e2e/faults -e /e2e/node)
+
+# The go command takes an earlier result again where only files outside of the
+# module have changed.
+test-in/internal/documents: test_flags := -count=1
+
+# The race detector allocates, so these tests run without it.
+test-allocations: ## Count the allocations of reads
+	@go test -run Allocate .
+	@cd internal/bench && go test -run Allocate .
 
 test-faults: ## Run the fault suite: outages, bad networks, DynamoDB killed and restarted
 	@cd e2e/faults && go test -race -count=1 -timeout 30m
@@ -54,19 +63,19 @@ cover: ## Show how much of the root package its own tests cover
 ##### Measure
 
 .PHONY: bench bench-charts
-bench: ## Measure Init and cached reads against the plain ways, and keep that in bench.out
-	@go test -run '^$$' -bench . -benchmem -timeout 2h . | tee bench.out && ! grep -q ^FAIL bench.out
-	@go run ./internal/benchtable < bench.out
+bench: ## Measure this store against the SDK's own stores, and keep that in bench.out
+	@cd internal/bench && go test -run '^$$' -bench . -timeout 2h . | tee $(CURDIR)/bench.out && ! grep -q ^FAIL $(CURDIR)/bench.out
+	@cd internal/bench && go run ./report < $(CURDIR)/bench.out
 
 bench-charts: bench.out ## Draw the README's charts from bench.out
-	@go run ./internal/benchcharts < bench.out
+	@cd internal/bench && go run ./report -charts $(CURDIR)/docs < $(CURDIR)/bench.out
 
 bench.out:
 	@$(MAKE) bench
 
 ##### Check
 
-.PHONY: lint lint-format lint-dependencies fmt $(modules:%=lint-in/%)
+.PHONY: lint lint-format lint-dependencies fmt vulnerabilities $(modules:%=lint-in/%) $(modules:%=vulnerabilities-in/%)
 lint: lint-format lint-dependencies $(modules:%=lint-in/%) ## Check formatting, code and module files
 
 lint-format:
@@ -82,6 +91,12 @@ $(modules:%=lint-in/%): lint-in/%: $(golangci_lint)
 	cd $* && go mod verify
 	cd $* && go vet ./...
 	cd $* && $(golangci_lint) run --config $(CURDIR)/.golangci.yml
+
+# What a module merely requires does not count, only what its code can call.
+vulnerabilities: $(modules:%=vulnerabilities-in/%) ## Look for known vulnerabilities in all modules
+
+$(modules:%=vulnerabilities-in/%): vulnerabilities-in/%:
+	cd $* && go run golang.org/x/vuln/cmd/govulncheck@latest ./...
 
 # Built from source, which takes minutes the first time.
 $(golangci_lint):

@@ -2,6 +2,7 @@ package lddynamodb
 
 import (
 	"maps"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -22,15 +23,22 @@ const (
 	spread = 10
 )
 
-// isPast tells whether a time has come. It asks the monotonic clock, which nobody
-// sets, and the other one, which goes on while a machine is suspended. The zero
-// time never comes.
-func isPast(t time.Time) bool {
-	if t.IsZero() {
-		return false
+// A clock tells the time that has passed since it was made, by the monotonic clock
+// alone: a hit asks for it, and time.Now costs twice as much.
+type clock struct{ made time.Time }
+
+const never = time.Duration(math.MaxInt64)
+
+func newClock() clock { return clock{time.Now()} }
+
+func (c clock) isPast(t time.Duration) bool { return t <= time.Since(c.made) }
+
+// after returns the time after a time to live. A negative one is for ever.
+func (c clock) after(ttl time.Duration) time.Duration {
+	if now := time.Since(c.made); ttl >= 0 && ttl < never-now {
+		return now + ttl
 	}
-	now := time.Now()
-	return !now.Before(t) || !now.Round(0).Before(t)
+	return never
 }
 
 // A kindCache holds the items of one kind. Reads of the table and writes to it
@@ -38,11 +46,12 @@ func isPast(t time.Time) bool {
 // what was stored since a read or an update began, the newest version stays. And
 // a read during which an Init replaced everything is made again.
 type kindCache struct {
-	kind      ld.VersionedDataKind
-	name      string // the kind's namespace
-	namespace string // the same with the prefix, as the table has it
-	ttl       time.Duration // negative is for ever
-	keepStale bool
+	kind        ld.VersionedDataKind
+	name        string        // the kind's namespace
+	namespace   string        // the same with the prefix, as the table has it
+	ttl         time.Duration // negative is for ever
+	servesStale bool
+	clock       clock
 
 	set     atomic.Pointer[completeSet] // nil if it is not known
 	entries sync.Map                    // of *entry, by key
@@ -58,23 +67,23 @@ type kindCache struct {
 // hold its map; it is replaced. It always has the newest version that is known.
 type completeSet struct {
 	*dataSet
-	expires time.Time
+	expires time.Duration
 	stored  int // the number of the store that put it there
 }
 
 // An entry is an item that was read or updated on its own.
 type entry struct {
 	item    ld.VersionedData
-	expires time.Time
+	expires time.Duration
 	stored  int
 }
 
 // Flights are reads that any number of callers share.
 type flights struct{ items, all singleflight.Group }
 
-func newKindCache(kind ld.VersionedDataKind, namespace string, ttl time.Duration, keepStale bool) *kindCache {
+func newKindCache(kind ld.VersionedDataKind, namespace string, clock clock, ttl time.Duration, servesStale bool) *kindCache {
 	k := &kindCache{
-		kind: kind, name: kind.GetNamespace(), namespace: namespace, ttl: ttl, keepStale: keepStale,
+		kind: kind, name: kind.GetNamespace(), namespace: namespace, clock: clock, ttl: ttl, servesStale: servesStale,
 		absent: gocache.New(gocache.NoExpiration, 0),
 	}
 	k.flights.Store(new(flights))
@@ -83,22 +92,22 @@ func newKindCache(kind ld.VersionedDataKind, namespace string, ttl time.Duration
 
 // get returns an item whose TTL has not run out; nil is one known to be absent.
 func (k *kindCache) get(key string) (item ld.VersionedData, hit bool) {
-	if set := k.set.Load(); set != nil && !isPast(set.expires) {
+	if set := k.set.Load(); set != nil && !k.clock.isPast(set.expires) {
 		if item := set.get(key); item != nil {
 			return item, true
 		}
 	}
 	if cached, ok := k.entries.Load(key); ok {
 		e := cached.(*entry)
-		return e.item, !isPast(e.expires)
+		return e.item, !k.clock.isPast(e.expires)
 	}
 	expires, ok := k.absent.Get(key)
-	return nil, ok && !isPast(expires.(time.Time))
+	return nil, ok && !k.clock.isPast(expires.(time.Duration))
 }
 
 // getAll returns the complete set, if its TTL has not run out.
 func (k *kindCache) getAll() (items map[string]ld.VersionedData, hit bool) {
-	if set := k.set.Load(); set != nil && !isPast(set.expires) {
+	if set := k.set.Load(); set != nil && !k.clock.isPast(set.expires) {
 		return set.items, true
 	}
 	return nil, false
@@ -127,6 +136,9 @@ func (k *kindCache) lastKnownAll() (items map[string]ld.VersionedData, known boo
 
 // read lets any number of callers share one read of an item.
 func (k *kindCache) read(key string, load func() (ld.VersionedData, error)) (ld.VersionedData, error) {
+	if k.ttl == 0 {
+		return load()
+	}
 	result, err, _ := k.flights.Load().items.Do(key, func() (interface{}, error) {
 		for {
 			since := k.begin()
@@ -148,6 +160,13 @@ func (k *kindCache) read(key string, load func() (ld.VersionedData, error)) (ld.
 
 // readAll lets any number of callers share one read of all items.
 func (k *kindCache) readAll(load func() (*dataSet, error)) (map[string]ld.VersionedData, error) {
+	if k.ttl == 0 {
+		set, err := load()
+		if err != nil {
+			return nil, err
+		}
+		return set.items, nil
+	}
 	result, err, _ := k.flights.Load().all.Do("", func() (interface{}, error) {
 		for {
 			since := k.begin()
@@ -172,7 +191,7 @@ func (k *kindCache) readAll(load func() (*dataSet, error)) (map[string]ld.Versio
 func (k *kindCache) update(key string, write func() (ld.VersionedData, error)) (ld.VersionedData, error) {
 	since := k.begin()
 	item, err := write()
-	if item != nil {
+	if item != nil && k.ttl != 0 {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.startNewReads()
@@ -215,7 +234,7 @@ func (k *kindCache) storeAll(since int, set *dataSet) (items map[string]ld.Versi
 		return nil, false
 	}
 	k.addStoredSince(since, set)
-	k.keepMalformed(set)
+	k.retainMalformed(set)
 	if old := k.set.Load(); old != nil && maps.Equal(old.items, set.items) {
 		set.items = old.items // for callers that look whether anything has changed
 	}
@@ -246,9 +265,9 @@ func (k *kindCache) addStoredSince(since int, set *dataSet) {
 	}
 }
 
-// keepMalformed keeps the last known items of malformed rows as entries, because
+// retainMalformed keeps the last known items of malformed rows as entries, because
 // the set leaves them out.
-func (k *kindCache) keepMalformed(set *dataSet) {
+func (k *kindCache) retainMalformed(set *dataSet) {
 	old := k.set.Load()
 	k.entries.Range(func(key, _ any) bool {
 		if !set.malformed[key.(string)] {
@@ -257,7 +276,7 @@ func (k *kindCache) keepMalformed(set *dataSet) {
 		return true
 	})
 	for key := range set.malformed {
-		if old == nil || !k.keepStale {
+		if old == nil || !k.servesStale {
 			return
 		}
 		if item := old.get(key); item != nil {
@@ -271,13 +290,13 @@ func (k *kindCache) replace(set *dataSet) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.startNewReads()
-	removed := k.knownKeys()
+	removed := k.knownKeys() // none without a cache
 	k.entries.Clear()
 	k.absent.Flush()
 	k.storeSet(set)
 	k.replaced = k.stores
 	for key := range removed {
-		if k.ttl != 0 && set.get(key) == nil {
+		if set.get(key) == nil {
 			k.storeAbsent(key)
 		}
 	}
@@ -363,7 +382,7 @@ func (k *kindCache) setWith(set *completeSet, key string, item ld.VersionedData)
 	switch {
 	case set == nil || set.get(key) == item:
 		return set
-	case !k.keepStale && isPast(set.expires):
+	case !k.servesStale && k.clock.isPast(set.expires):
 		return nil // not worth a copy
 	}
 	data := &dataSet{maps.Clone(set.items), maps.Clone(set.tombstones), set.malformed}
@@ -400,11 +419,11 @@ func (k *kindCache) storeAbsent(key string) {
 
 // expiry returns when something that is stored now expires: at a random moment at
 // the end of the TTL, never after it.
-func (k *kindCache) expiry() time.Time {
+func (k *kindCache) expiry() time.Duration {
 	if k.ttl < 0 {
-		return time.Time{}
+		return never
 	}
-	return time.Now().Add(k.ttl - rand.N(k.ttl/spread+1))
+	return k.clock.after(k.ttl - rand.N(k.ttl/spread+1))
 }
 
 // startNewReads keeps callers that come after a write from waiting for reads that

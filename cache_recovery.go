@@ -33,7 +33,7 @@ func (c *cache) recover() {
 
 // stopRecovery returns false if another outage has begun meanwhile.
 func (c *cache) stopRecovery() bool {
-	c.askAgain.Store(new(time.Time))
+	c.askAgain.Store(0)
 	c.recovering.Store(false)
 	return !c.core.isFailing() || !c.recovering.CompareAndSwap(false, true)
 }

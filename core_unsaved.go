@@ -14,10 +14,10 @@ import (
 // DynamoDB can never hold, and what the table refused for now, which waits to be
 // written. It is served from memory, unless a row is as new.
 type unsaved struct {
-	mu    sync.Mutex
-	kinds map[string]*unsavedKind // by namespace
-	init  bool                    // the table is still to say that it holds a full data set
-	size  atomic.Int64            // the number of items; -1 if an Init without items waits
+	mu        sync.Mutex
+	kinds     map[string]*unsavedKind // by namespace
+	initWaits bool                    // the table is still to say that it holds a full data set
+	size      atomic.Int64            // the number of items; -1 if an Init without items waits
 }
 
 type unsavedKind struct {
@@ -38,6 +38,14 @@ type unsavedItem struct {
 // is one, as long as it waits: its sender wants to know whether it is written.
 func (i unsavedItem) supersedes(item ld.VersionedData) bool {
 	return isNewer(i.item, item) || (i.item != nil && !i.waiting && !isNewer(item, i.item))
+}
+
+func (k *unsavedKind) list() []ld.VersionedData {
+	items := make([]ld.VersionedData, 0, len(k.items))
+	for _, kept := range k.items {
+		items = append(items, kept.item)
+	}
+	return items
 }
 
 func (u *unsaved) isEmpty() bool { return u.size.Load() == 0 }
@@ -126,15 +134,11 @@ func (u *unsaved) all(namespace string) []ld.VersionedData {
 	if k == nil || k.removed == nil {
 		return nil
 	}
-	items := make([]ld.VersionedData, 0, len(k.items))
-	for _, kept := range k.items {
-		items = append(items, kept.item)
-	}
-	return items
+	return k.list()
 }
 
-// keep adds an item, unless what is there is newer.
-func (u *unsaved) keep(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, waiting bool) {
+// add adds an item, unless what is there is newer.
+func (u *unsaved) add(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, waiting bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	k := u.kinds[key.namespace]
@@ -158,24 +162,24 @@ func (u *unsaved) replace(kind ld.VersionedDataKind, namespace string) *unsavedK
 }
 
 // initSaved notes an Init that the table has, but for what it can't hold.
-func (u *unsaved) initSaved(plan *initPlan) {
+func (u *unsaved) initSaved(plan []*kindPlan) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, p := range plan.kinds {
+	for _, p := range plan {
 		k := u.replace(p.kind, p.namespace)
 		for key := range p.leftOut {
 			k.items[key] = unsavedItem{item: p.items[key]}
 		}
 	}
-	u.init = false
+	u.initWaits = false
 	u.countItems()
 }
 
 // initRefused notes an Init that the table did not take.
-func (u *unsaved) initRefused(plan *initPlan, known *knownRows) {
+func (u *unsaved) initRefused(plan []*kindPlan, known *knownRows) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, p := range plan.kinds {
+	for _, p := range plan {
 		k := u.replace(p.kind, p.namespace)
 		k.removed = known.versions(p.namespace)
 		for _, r := range p.obsolete {
@@ -188,7 +192,7 @@ func (u *unsaved) initRefused(plan *initPlan, known *knownRows) {
 			delete(k.removed, key)
 		}
 	}
-	u.init = true
+	u.initWaits = true
 	u.countItems()
 }
 
@@ -197,25 +201,21 @@ func (u *unsaved) done(namespace string, stored ld.VersionedData) {
 	u.newest(namespace, stored.GetKey(), stored)
 }
 
-// kindWritten notes that all of a kind that waited is written.
-func (u *unsaved) kindWritten(namespace string) {
+// written notes that all that waited is written.
+func (u *unsaved) written() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.kinds[namespace].removed = nil
-	u.countItems()
-}
-
-func (u *unsaved) initWritten() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.init = false
+	for _, k := range u.kinds {
+		k.removed = nil
+	}
+	u.initWaits = false
 	u.countItems()
 }
 
 func (u *unsaved) hasInit() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.init
+	return u.initWaits
 }
 
 // waiting returns the kinds of which something waits to be written, in Init's
@@ -253,7 +253,7 @@ func (u *unsaved) countItems() {
 	for _, k := range u.kinds {
 		size += len(k.items)
 	}
-	if size == 0 && u.init {
+	if size == 0 && u.initWaits {
 		size = -1
 	}
 	u.size.Store(int64(size))

@@ -1,15 +1,12 @@
-// Package lddynamodb keeps the feature flags of the LaunchDarkly Go SDK (major
-// version 4) in a DynamoDB table.
-//
-// A process that is connected to LaunchDarkly puts its flags and segments there.
-// Others evaluate flags from the table alone, or start with them before
-// LaunchDarkly has answered. Programs that use LaunchDarkly SDKs of other
-// languages can share the table: its format is theirs too.
+// Package lddynamodb keeps the feature flags of the LaunchDarkly Go SDK, version
+// 4, in a DynamoDB table. A process that is connected to LaunchDarkly fills the
+// table. Others evaluate flags from it, and all of them keep their flags when
+// LaunchDarkly or DynamoDB can't be reached.
 //
 // # Getting started
 //
-// Create a table whose partition key is "namespace" and whose sort key is "key",
-// both strings:
+// Create a table with the partition key "namespace" and the sort key "key", both
+// strings:
 //
 //	aws dynamodb create-table --table-name my-flags --billing-mode PAY_PER_REQUEST \
 //	  --attribute-definitions AttributeName=namespace,AttributeType=S AttributeName=key,AttributeType=S \
@@ -26,104 +23,58 @@
 //	config.FeatureStoreFactory = factory
 //	client, err := ld.MakeCustomClient(sdkKey, config, 5*time.Second)
 //
-// An error that comes with a client says that LaunchDarkly has not answered yet.
-// Until it does, the client evaluates what the table has.
+// An error that comes with a client means that LaunchDarkly has not answered yet,
+// or that the SDK key is wrong. The client evaluates what the table has.
 //
 // The AWS region and credentials come from the environment and from AWS
-// configuration files; [SessionOptions], [ClientConfig] and [DynamoClient] change
-// that.
+// configuration files, unless [SessionOptions], [ClientConfig] or [DynamoClient] say
+// otherwise. If several LaunchDarkly environments share a table, each needs a
+// [Prefix] of its own.
 //
-// With config.UseLdd set as well, the client never connects to LaunchDarkly: this
-// is daemon mode, in which a process only reads the table. GetItem and Query are
-// then all the permissions that it needs. Some other process has to keep the
-// table up to date.
-//
-// Several LaunchDarkly environments can share a table if each has a [Prefix] of
-// its own.
-//
-// # Options
-//
-// Without any, the store behaves as follows.
-//
-//   - [CacheTTL]: what was read or updated is served from memory for 15 seconds.
-//   - [StaleValues]: what is older is forgotten.
-//   - [RequestTimeout]: a DynamoDB call takes 10 seconds at most.
-//   - [ConsistentReads]: reads are strongly consistent.
-//   - [Prefix]: there is none.
-//   - [SessionOptions], [ClientConfig], [DynamoClient]: the store makes an AWS
-//     session and a DynamoDB client of its own.
-//   - [Logger]: log lines go where the SDK's go.
+// With config.UseLdd set as well, the client only reads the table, for which
+// GetItem and Query are enough. This is called daemon mode. Another process has to
+// keep the table up to date.
 //
 // # Caching
 //
-// Evaluations are answered from memory for a TTL of 15 seconds, which [CacheTTL]
-// changes. Concurrent misses of the same flag make one request. Updates and Inits
-// of this process are in the cache at once, and no read that was under way
-// undoes them. That a flag does not exist is cached too. Programs that call All
-// themselves must not change the map: it is the cache's own.
-//
-// A TTL of zero asks the table every time. A negative one caches for as long as
-// the process runs; then the updates that the table can't take are served from
-// memory as well, and written when the table is back.
-//
-// [StaleValues] says what to do with a value whose TTL has run out: forget it,
-// which is the default, or go on serving it while the table can't be reached, or
-// serve it at once in any case and read the new one in the background.
-//
-// # Init
-//
-// The SDK sends the full data set at every start and after every reconnect. The
-// store reads the rows that the table has and writes the difference, so a start
-// without changes writes nothing. Segments are in the table before flags, a flag
-// after its prerequisites; obsolete rows are deleted after that, and the row that
-// says that the data set is complete comes last. What DynamoDB throttles is sent
-// again for as long as anything gets through; if nothing does, Init fails and
-// says how much it stored.
+// A flag that was read or updated is served from memory for 15 seconds, or what
+// [CacheTTL] says. Concurrent misses of the same flag make one request. Updates and
+// Inits of this process are in the cache at once. The map that All returns is the
+// cache's own and must not be changed.
 //
 // # Failures
 //
-// A request that fails begins an outage, which is logged once, as a warning that
-// says what to do about it. The SDK then asks twice a second whether the table
-// is back, and when it is, sends the full data set again. Each request, with the
-// AWS SDK's retries, is bounded by [RequestTimeout].
+// A request that fails for good, and fails again when it is tried once more, begins
+// an outage. While it lasts, no call that it concerns waits for DynamoDB. Reads
+// return the last known value, if [StaleValues] lets them, and an error otherwise.
+// Updates and Inits return an error, but are not lost: this process serves them,
+// and writes them when the table can be used again. The store finds that out by
+// itself, about once a second. The log has one warning when an outage begins, which
+// says what to do, and one line when it ends; [StatusListener] is told as well.
 //
-// An item over DynamoDB's limit of 400 KB can't be stored, and no retry would
-// help, so this is no outage: the item is left out and logged as an error, the
-// row that the table has of it stays, and the process that received the item
-// serves it from memory until the table has a newer version. An item whose key is
-// empty, longer than 1,024 bytes or no UTF-8 is left out too; asking for it finds
-// nothing.
-//
-// A malformed row takes no other row away. All leaves it out, Get returns an
-// error that names it, the log has it once, and the next Init replaces it.
+// Two things are no outage, because no retry would help, and are logged as errors.
+// An item that DynamoDB can't hold, because it has more than 400 KB or an impossible
+// key, is served by the process that received it. A malformed row is left out by
+// All, and Get returns the last known value or nothing.
 //
 // # Consistency
 //
 // An update is stored only if it is newer than the row, so the order in which
-// processes write does not matter. Init is different: it replaces rows whatever
-// their version, as the SDK requires, and it is not atomic. Where an Init with
-// older data runs against an update, or against an Init with newer data, each row
-// is complete and valid, but some may be older than they should be, and a row
-// that only the newer data has may be missing. The next update of such a flag, or
-// the next Init of any connected process, mends it. The same goes for a batch of
-// an Init that timed out or lost its connection, where the network delivers it
-// late, after an update of the same flag.
-//
-// With a negative TTL, what the table refused is written later without the
-// deletes of an Init, since nothing tells obsolete rows from another process's
-// new ones. The Init that the SDK runs after every outage makes up for it.
-//
-// Reads are strongly consistent unless [ConsistentReads] is turned off. Across
-// regions, in a DynamoDB global table, they are not: there the last writer wins,
-// so let processes of one region only do the writing.
+// processes write does not matter. Init writes what differs from the table: segments
+// before flags, a flag after its prerequisites, and the row that says that the data
+// set is complete at the end. It replaces rows whatever their version and is not
+// atomic. Where an Init with older data meets a newer update of another process, the
+// next update or Init corrects the rows. Reads are strongly consistent unless
+// [ConsistentReads] is turned off.
 //
 // # The table
 //
-//	namespace  S  partition key: "features" or "segments", after the prefix and a colon where there is a prefix
+//	namespace  S  partition key: "features" or "segments", after the prefix and a colon if there is a prefix
 //	key        S  sort key: the key of the flag or segment
 //	version    N  its version
-//	item       S  its JSON; of a deleted one, what says that it was deleted
+//	item       S  its JSON; of a deleted item, a tombstone
 //
-// One more row has "$inited", or the prefix, a colon and "$inited", as both of
-// its keys and nothing else. It says that the table holds a full data set.
+// One more row has "$inited", or the prefix, a colon and "$inited", as both of its
+// keys and no other attribute. It says that the table holds a complete data set. The
+// LaunchDarkly SDKs of all languages use this format.
 package lddynamodb

@@ -14,15 +14,17 @@ import (
 // field of the SDK's Config: a function that makes a feature store on a DynamoDB
 // table. The arguments are checked at once, but no AWS session or client is made
 // before the SDK client calls the function. It can be called any number of
-// times, also at the same time; the stores share nothing.
+// times, also at the same time; the stores share an AWS session, and nothing else.
 //
 // The table must exist. Unless SessionOptions, ClientConfig or DynamoClient say
 // otherwise, the AWS region and credentials come from the environment and from
 // AWS configuration files, as with session.NewSession.
 //
-// It returns an error where the table name is empty, an option is nil or an
-// option's value makes no sense. The function returns one where no AWS session
-// can be made. Whether the table can be reached shows only when it is used.
+// It returns an error if the table name is empty, an option is nil or an option's
+// value makes no sense. The function returns one if no AWS session can be made.
+// Whether the table can be reached shows only when it is used. In daemon mode, the
+// store looks at once, in the background, and logs a warning if it can't be used or
+// holds no data set.
 func NewDynamoDBFeatureStoreFactory(table string, options ...FeatureStoreOption) (ld.FeatureStoreFactory, error) {
 	opts, err := newOptions(table, options)
 	if err != nil {

@@ -15,11 +15,11 @@ import (
 )
 
 // DefaultCacheTTL is how long an item that was read or updated stays in the
-// memory cache, where the CacheTTL option says nothing else.
+// memory cache, unless the CacheTTL option says something else.
 const DefaultCacheTTL = 15 * time.Second
 
-// DefaultRequestTimeout is the longest that one DynamoDB call takes, where the
-// RequestTimeout option says nothing else.
+// DefaultRequestTimeout is the longest that one DynamoDB call takes, unless the
+// RequestTimeout option says something else.
 const DefaultRequestTimeout = 5 * time.Second
 
 // maxPrefixBytes leaves room for what follows the prefix in the sort key of the
@@ -76,20 +76,12 @@ func newOptions(table string, given []FeatureStoreOption) (*options, error) {
 }
 
 // CacheTTL sets for how long an item that was read or updated is served from
-// memory. The default is DefaultCacheTTL.
+// memory. The default is DefaultCacheTTL. Items expire in the last tenth of the TTL,
+// at random, so that processes that start together do not read together for ever.
 //
-// Zero turns the cache off: each flag evaluation asks DynamoDB. A negative TTL
-// keeps everything for as long as the process runs, and serves updates that the
-// table could not take during an outage; they are written when it is back. Take
-// care with that: a process that has lost LaunchDarkly, while others go on
-// updating the table, never sees what they write.
-//
-// Where the operating system stops a process and lets it go on, as in AWS Lambda
-// and on a suspended machine, its first evaluations after that may still get what
-// was in memory, until Go has run the timers that are due.
-//
-//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
-//		lddynamodb.CacheTTL(30*time.Second))
+// Zero turns the cache off: each flag evaluation asks DynamoDB. A negative TTL keeps
+// everything for as long as the process runs. A process that has lost LaunchDarkly,
+// while others go on updating the table, then never sees what they write.
 func CacheTTL(ttl time.Duration) FeatureStoreOption {
 	return option(func(o *options) error {
 		o.cacheTTL = ttl
@@ -98,30 +90,27 @@ func CacheTTL(ttl time.Duration) FeatureStoreOption {
 }
 
 // StaleValuesPolicy says what happens to a cached value whose TTL has run out.
-// It makes no difference where the cache TTL is zero or negative.
+// It makes no difference if the cache TTL is zero or negative.
 type StaleValuesPolicy int
 
 const (
-	// EvictStaleValues drops the value, which is the default: the next read
-	// waits for the table, and fails if that fails.
+	// EvictStaleValues drops the value: the next read waits for the table, and
+	// fails if that fails.
 	EvictStaleValues StaleValuesPolicy = iota
-	// RefreshStaleValues makes the next read wait for the table. If that fails,
-	// the last known value is served, and so it is at once, without a request,
-	// until the outage is over.
+	// RefreshStaleValues makes the next read wait for the table. If that fails, the
+	// last known value is served, and during the rest of the outage it is served at
+	// once. This is the default.
 	RefreshStaleValues
-	// RefreshStaleValuesAsync serves the last known value at once and reads the
-	// new one in the background, so that no evaluation of a known flag ever
-	// waits for DynamoDB.
+	// RefreshStaleValuesAsync serves the last known value at once and reads the new
+	// one in the background, so no evaluation of a known flag ever waits for
+	// DynamoDB. A flag that is seldom evaluated can be served once at a value that is
+	// far older than the TTL.
 	RefreshStaleValuesAsync
 )
 
-// StaleValues sets what happens to a cached value whose TTL has run out. With
-// the default, EvictStaleValues, flags can't be evaluated once an outage of
-// DynamoDB has lasted longer than the TTL; with the other policies they can. An
-// unknown policy is an error of the constructor.
-//
-//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
-//		lddynamodb.StaleValues(lddynamodb.RefreshStaleValuesAsync))
+// StaleValues sets what happens to a cached value whose TTL has run out. With the
+// default, RefreshStaleValues, known flags can be evaluated for as long as an outage
+// of DynamoDB lasts. An unknown policy is an error of the constructor.
 func StaleValues(policy StaleValuesPolicy) FeatureStoreOption {
 	return option(func(o *options) error {
 		if policy < EvictStaleValues || policy > RefreshStaleValuesAsync {
@@ -133,12 +122,10 @@ func StaleValues(policy StaleValuesPolicy) FeatureStoreOption {
 }
 
 // RequestTimeout bounds each DynamoDB call, the AWS SDK's retries and the waits
-// between them included. The default is DefaultRequestTimeout. Zero means no
-// bound: then a network that swallows packets can hold up a flag evaluation for
-// minutes. A negative timeout is an error of the constructor.
-//
-//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
-//		lddynamodb.RequestTimeout(2*time.Second))
+// between them included. The default is DefaultRequestTimeout. Zero means no bound.
+// A network that swallows packets is noticed earlier: a call without an answer for
+// two seconds makes the store find out whether others get one, and fails if not. A
+// negative timeout is an error of the constructor.
 func RequestTimeout(timeout time.Duration) FeatureStoreOption {
 	return option(func(o *options) error {
 		if timeout < 0 {
@@ -155,9 +142,6 @@ func RequestTimeout(timeout time.Duration) FeatureStoreOption {
 // the reads that answer flag evaluations and fill the cache. Reads that decide
 // about a write are always consistent, and so are all reads of a process for
 // some seconds after it has written.
-//
-//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
-//		lddynamodb.ConsistentReads(false))
 func ConsistentReads(consistent bool) FeatureStoreOption {
 	return option(func(o *options) error {
 		o.eventualReads = !consistent
@@ -167,20 +151,34 @@ func ConsistentReads(consistent bool) FeatureStoreOption {
 
 // Prefix keeps the data of several LaunchDarkly environments apart in one
 // table: partition keys begin with the prefix and a colon. The default, an
-// empty prefix, adds nothing. A prefix over 1,016 bytes, or one that is not
-// UTF-8, is an error of the constructor.
-//
-//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
-//		lddynamodb.Prefix("production"))
+// empty prefix, adds nothing. A prefix of more than 1,016 bytes, or one that isn't
+// valid UTF-8, is an error of the constructor.
 func Prefix(prefix string) FeatureStoreOption {
 	return option(func(o *options) error {
 		if len(prefix) > maxPrefixBytes {
 			return fmt.Errorf("the prefix has %d bytes, over the limit of %d", len(prefix), maxPrefixBytes)
 		}
 		if !utf8.ValidString(prefix) {
-			return errors.New("the prefix is no valid UTF-8")
+			return errors.New("the prefix isn't valid UTF-8")
 		}
 		o.prefix = prefix
+		return nil
+	})
+}
+
+// StatusListener sets a function that is told how the store and its table get on,
+// for health checks and metrics. It is called when Available changes, or the remedy
+// in the text of Err, and at most once a second when only Unsaved does. The calls
+// come in order, one at a time, from a goroutine of their own, so the listener may
+// take its time, and it may close the store. Close does not wait for a call that is
+// under way. Before the first call the store is available and nothing is unsaved.
+// There is no listener by default; a nil one is an error of the constructor.
+func StatusListener(listener func(StoreStatus)) FeatureStoreOption {
+	return option(func(o *options) error {
+		if listener == nil {
+			return errors.New("the status listener is nil")
+		}
+		o.statusListener = listener
 		return nil
 	})
 }
@@ -188,9 +186,6 @@ func Prefix(prefix string) FeatureStoreOption {
 // DynamoClient makes the store use a DynamoDB client that exists already, for
 // instance a DAX client. SessionOptions and ClientConfig are then ignored. A nil
 // client is an error of the constructor.
-//
-//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
-//		lddynamodb.DynamoClient(client))
 func DynamoClient(client dynamodbiface.DynamoDBAPI) FeatureStoreOption {
 	return option(func(o *options) error {
 		// The AWS SDK's own is a pointer, so that nil has a second form.
@@ -202,12 +197,9 @@ func DynamoClient(client dynamodbiface.DynamoDBAPI) FeatureStoreOption {
 	})
 }
 
-// SessionOptions sets the options of the AWS session that the store makes for
-// its DynamoDB client, such as the region or a profile. The default is what
+// SessionOptions sets the options of the AWS session that is made for the DynamoDB
+// clients of a factory's stores, such as the region or a profile. The default is what
 // session.NewSession takes from the environment and from configuration files.
-//
-//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
-//		lddynamodb.SessionOptions(session.Options{Profile: "flags"}))
 func SessionOptions(sessionOptions session.Options) FeatureStoreOption {
 	newSession := sessionMaker(sessionOptions)
 	return option(func(o *options) error {
@@ -233,34 +225,9 @@ func sessionMaker(options session.Options) func() (*session.Session, error) {
 	}
 }
 
-// StatusListener sets a function that is told how the store and its table get on,
-// for health checks and metrics. It is called when StoreStatus.Available changes, or
-// the remedy in the text of Err, and at most once a second when only Unsaved does.
-// The calls come in order, one at a time, from a goroutine of their own, so the
-// listener may take its time, and it may close the store. Close does not wait for a
-// call that is under way. Before the first call the store is available. There is no
-// listener by default; a nil one is an error of the constructor.
-//
-//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
-//		lddynamodb.StatusListener(func(status lddynamodb.StoreStatus) {
-//			healthy.Store(status.Available)
-//		}))
-func StatusListener(listener func(StoreStatus)) FeatureStoreOption {
-	return option(func(o *options) error {
-		if listener == nil {
-			return errors.New("the status listener is nil")
-		}
-		o.statusListener = listener
-		return nil
-	})
-}
-
 // ClientConfig adds to the AWS configuration of the DynamoDB client that the
 // store makes, for instance an endpoint or a retry behavior. It can be given
 // more than once: each adds to those before it, and to the session's.
-//
-//	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-table",
-//		lddynamodb.ClientConfig(aws.NewConfig().WithMaxRetries(3)))
 func ClientConfig(config *aws.Config) FeatureStoreOption {
 	config = config.Copy() // the caller may change it; of nil the copy is empty
 	return option(func(o *options) error {
@@ -272,9 +239,6 @@ func ClientConfig(config *aws.Config) FeatureStoreOption {
 // Logger sets where the store logs to. The default is the SDK's logging
 // configuration, so with NewDynamoDBFeatureStoreFactory there is seldom a need;
 // with NewDynamoDBFeatureStore it is the standard error output.
-//
-//	store, err := lddynamodb.NewDynamoDBFeatureStore("my-table",
-//		lddynamodb.Logger(log.New(os.Stdout, "", log.LstdFlags)))
 func Logger(logger ld.Logger) FeatureStoreOption {
 	return option(func(o *options) error {
 		o.logger = logger
