@@ -61,8 +61,8 @@ func (c *core) get(kind ld.VersionedDataKind, key string) (ld.VersionedData, err
 		return c.unsaved.newest(namespace, key, stored), nil
 	}
 	c.reportStatus()
-	if kept := c.unsaved.get(namespace, key); kept.decides && !c.isClosed() {
-		return c.known.newest(namespace, kept.item), nil
+	if item, ok := c.unsaved.withoutTable(namespace, key, c.known.last(rowKey{namespace, key})); ok && !c.isClosed() {
+		return item, nil
 	}
 	return nil, err
 }
@@ -106,12 +106,8 @@ func (c *core) getAll(kind ld.VersionedDataKind) (*dataSet, error) {
 		return set, nil
 	}
 	c.reportStatus()
-	if kept := c.unsaved.all(namespace); kept != nil && !c.isClosed() {
-		set := newDataSet(len(kept))
-		for _, item := range kept {
-			set.put(c.known.newest(namespace, item))
-		}
-		return set, nil
+	if last := c.known.all(namespace); c.unsaved.allWithoutTable(namespace, last) && !c.isClosed() {
+		return last, nil
 	}
 	return nil, err
 }

@@ -313,7 +313,7 @@ func TestInitWhoseQueryIsDeniedIsTriedSeldom(t *testing.T) {
 
 		time.Sleep(time.Minute)
 
-		assert.LessOrEqual(t, len(f.transport.recorded("Query")), 3*13, "one of each kind to find out, one to write")
+		assert.LessOrEqual(t, len(f.transport.recorded("Query")), 4*13, "one of each kind to find out, one to write")
 		assert.LessOrEqual(t, len(f.transport.writes()), 13)
 		f.transport.setInterceptor(nil)
 		assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), denialInterval+time.Second)
