@@ -56,11 +56,11 @@ func (c *core) get(kind ld.VersionedDataKind, key string) (ld.VersionedData, err
 	if !canBeSortKey(key) {
 		return c.unsaved.get(namespace, key).item, nil
 	}
+	defer c.reportStatus()
 	stored, err := c.read(c.outage.guard, kind, rowKey{namespace, key}, c.readsConsistently())
 	if err == nil {
 		return c.unsaved.newest(namespace, key, stored), nil
 	}
-	c.reportStatus()
 	if item, ok := c.unsaved.withoutTable(namespace, key, c.known.last(rowKey{namespace, key})); ok && !c.isClosed() {
 		return item, nil
 	}
@@ -99,13 +99,13 @@ func (c *core) getRow(run runner, key rowKey, consistent bool) (response *respon
 // getAll returns all items of a kind: of each the newer one of the row and what
 // is unsaved.
 func (c *core) getAll(kind ld.VersionedDataKind) (*dataSet, error) {
+	defer c.reportStatus()
 	namespace := c.namespace(kind)
 	set, err := c.readSet(kind)
 	if err == nil {
 		c.unsaved.mergeInto(namespace, set)
 		return set, nil
 	}
-	c.reportStatus()
 	if last := c.known.all(namespace); c.unsaved.allWithoutTable(namespace, last) && !c.isClosed() {
 		return last, nil
 	}
@@ -318,8 +318,10 @@ func (c *core) readsFail(action, namespace string) bool {
 
 // reportStatus tells the listener how the store and its table get on.
 func (c *core) reportStatus() {
-	cause := c.outage.currentCause()
-	c.status.update(StoreStatus{Available: cause == nil, Err: cause, Unsaved: c.unsaved.count()})
+	c.status.update(func() StoreStatus {
+		cause := c.outage.currentCause()
+		return StoreStatus{Available: cause == nil, Err: cause, Unsaved: c.unsaved.count()}
+	})
 }
 
 func (c *core) beginWrite() { c.writing.Add(1) }
