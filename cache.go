@@ -54,6 +54,7 @@ type cache struct {
 	refreshes  sync.Map // of refreshKey: what is being re-read in the background
 	recovering atomic.Bool
 	background background
+	closing    sync.Once
 }
 
 func newCache(core *core, ttl time.Duration, staleValues StaleValuesPolicy) *cache {
@@ -71,9 +72,11 @@ func newCache(core *core, ttl time.Duration, staleValues StaleValuesPolicy) *cac
 
 // Close ends requests that are under way and waits for the background work.
 func (c *cache) Close() error {
-	c.core.close()
-	c.background.wait()
-	c.core.warnOfUnsaved()
+	c.closing.Do(func() {
+		c.core.close()
+		c.background.wait()
+		c.core.warnOfUnsaved()
+	})
 	return nil
 }
 

@@ -37,6 +37,7 @@ type core struct {
 	lastWrite atomic.Int64  // when the latest ended, in Unix nanoseconds
 	written   int           // items, in the outage that is going on, that the table had refused
 	patience  time.Duration // with a request that writes them
+	nextWrite time.Time     // not before this, because the latest try to write them was denied
 
 	ctx    context.Context // done when the store is closed
 	cancel context.CancelFunc
@@ -55,13 +56,13 @@ func (c *core) get(kind ld.VersionedDataKind, key string) (ld.VersionedData, err
 	if !canBeSortKey(key) {
 		return c.unsaved.get(namespace, key).item, nil
 	}
+	defer c.reportStatus()
 	stored, err := c.read(c.outage.guard, kind, rowKey{namespace, key}, c.readsConsistently())
 	if err == nil {
 		return c.unsaved.newest(namespace, key, stored), nil
 	}
-	c.reportStatus()
-	if kept := c.unsaved.get(namespace, key); kept.decides && !c.isClosed() {
-		return c.known.newest(namespace, kept.item), nil
+	if item, ok := c.unsaved.withoutTable(namespace, key, c.known.last(rowKey{namespace, key})); ok && !c.isClosed() {
+		return item, nil
 	}
 	return nil, err
 }
@@ -98,19 +99,15 @@ func (c *core) getRow(run runner, key rowKey, consistent bool) (response *respon
 // getAll returns all items of a kind: of each the newer one of the row and what
 // is unsaved.
 func (c *core) getAll(kind ld.VersionedDataKind) (*dataSet, error) {
+	defer c.reportStatus()
 	namespace := c.namespace(kind)
 	set, err := c.readSet(kind)
 	if err == nil {
 		c.unsaved.mergeInto(namespace, set)
 		return set, nil
 	}
-	c.reportStatus()
-	if kept := c.unsaved.all(namespace); kept != nil && !c.isClosed() {
-		set := newDataSet(len(kept))
-		for _, item := range kept {
-			set.put(c.known.newest(namespace, item))
-		}
-		return set, nil
+	if last := c.known.all(namespace); c.unsaved.allWithoutTable(namespace, last) && !c.isClosed() {
+		return last, nil
 	}
 	return nil, err
 }
@@ -202,8 +199,8 @@ func (c *core) decode(kind ld.VersionedDataKind, r row) (ld.VersionedData, error
 func (c *core) upsert(kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
 	defer c.reportStatus()
 	namespace := c.namespace(kind)
-	if kept := c.unsaved.get(namespace, item.GetKey()).item; kept != nil && !isNewer(item, kept) {
-		return kept, nil
+	if kept := c.unsaved.get(namespace, item.GetKey()); kept.supersedes(item) {
+		return kept.item, nil
 	}
 	r, err := encodeRow(namespace, item)
 	if err != nil {
@@ -321,8 +318,10 @@ func (c *core) readsFail(action, namespace string) bool {
 
 // reportStatus tells the listener how the store and its table get on.
 func (c *core) reportStatus() {
-	cause := c.outage.currentCause()
-	c.status.update(StoreStatus{Available: cause == nil, Err: cause, Unsaved: c.unsaved.count()})
+	c.status.update(func() StoreStatus {
+		cause := c.outage.currentCause()
+		return StoreStatus{Available: cause == nil, Err: cause, Unsaved: c.unsaved.count()}
+	})
 }
 
 func (c *core) beginWrite() { c.writing.Add(1) }

@@ -89,6 +89,16 @@ func (k *knownRows) versions(namespace string) map[string]int {
 	return versions
 }
 
+// all returns the items of all rows of a namespace.
+func (k *knownRows) all(namespace string) *dataSet {
+	set := newDataSet(k.count(namespace))
+	k.namespace(namespace).rows.Range(func(_, value any) bool {
+		set.put(value.(*knownRow).item)
+		return true
+	})
+	return set
+}
+
 // last returns the item that was last seen in a row, or nil.
 func (k *knownRows) last(key rowKey) ld.VersionedData {
 	if known, ok := k.namespace(key.namespace).rows.Load(key.key); ok {

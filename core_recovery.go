@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go/aws/request"
 	"golang.org/x/sync/errgroup"
@@ -58,7 +59,9 @@ func (c *core) retryReads() {
 }
 
 // canWrite tells whether it is time to try to write what waits.
-func (c *core) canWrite() bool { return c.outage.allowsWrites() && c.unsaved.isWaiting() }
+func (c *core) canWrite() bool {
+	return !time.Now().Before(c.nextWrite) && c.outage.allowsWrites() && c.unsaved.isWaiting()
+}
 
 // endOutage ends the outage if nothing fails any more and nothing waits.
 func (c *core) endOutage() {
@@ -124,6 +127,9 @@ func (c *core) noteRefusal(err error) {
 	var refused *tableError
 	if !errors.As(err, &refused) || c.isClosed() {
 		return
+	}
+	if isDenial(err) {
+		c.nextWrite = time.Now().Add(denialInterval)
 	}
 	f := failure{target: refused.target, err: err}
 	f.everything = !f.isOfWrite() && reachOf(f.target, err) == ofEverything

@@ -32,7 +32,12 @@ type unsavedKind struct {
 type unsavedItem struct {
 	item    ld.VersionedData
 	waiting bool // to be written
-	decides bool // that this is what is served if the table can't be asked
+}
+
+// supersedes tells whether an update to an item is none. The same version again
+// is one, as long as it waits: its sender wants to know whether it is written.
+func (i unsavedItem) supersedes(item ld.VersionedData) bool {
+	return isNewer(i.item, item) || (i.item != nil && !i.waiting && !isNewer(item, i.item))
 }
 
 func (k *unsavedKind) list() []ld.VersionedData {
@@ -56,9 +61,27 @@ func (u *unsaved) get(namespace, key string) unsavedItem {
 	if k == nil {
 		return unsavedItem{}
 	}
-	kept := k.items[key]
-	kept.decides = kept.item != nil || k.removed != nil
-	return kept
+	return k.items[key]
+}
+
+// withoutTable returns the newer of what is unsaved of an item and the row that was
+// last seen, if one can tell without the table what to serve: if the item is unsaved,
+// or an Init waits, of which a part may be written.
+func (u *unsaved) withoutTable(namespace, key string, last ld.VersionedData) (item ld.VersionedData, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	k := u.kinds[namespace]
+	if k == nil || (k.removed == nil && k.items[key].item == nil) {
+		return nil, false
+	}
+	return k.newestWithoutTable(key, last), true
+}
+
+func (k *unsavedKind) newestWithoutTable(key string, last ld.VersionedData) ld.VersionedData {
+	if kept := k.items[key].item; !isNewer(last, kept) || k.isRemoved(key, last) {
+		return kept
+	}
+	return last
 }
 
 // newest returns the newer of what the table has and what is unsaved. Either may
@@ -120,16 +143,24 @@ func (u *unsaved) mergeInto(namespace string, set *dataSet) {
 	u.countItems()
 }
 
-// all returns the items of an Init that waits, and of the updates that came after
-// it, or nil.
-func (u *unsaved) all(namespace string) []ld.VersionedData {
+// allWithoutTable makes the rows that were last seen what is served if the table
+// can't be asked. It returns false if no Init waits: then nobody knows all items.
+func (u *unsaved) allWithoutTable(namespace string, last *dataSet) (ok bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	k := u.kinds[namespace]
 	if k == nil || k.removed == nil {
-		return nil
+		return false
 	}
-	return k.list()
+	for key := range k.removed {
+		if k.newestWithoutTable(key, last.get(key)) == nil {
+			last.remove(key)
+		}
+	}
+	for key := range k.items {
+		last.put(k.newestWithoutTable(key, last.get(key)))
+	}
+	return true
 }
 
 // add adds an item, unless what is there is newer.
