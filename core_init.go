@@ -150,9 +150,16 @@ func (c *core) initKnownToFail(plan *initPlan) error {
 
 // start runs a function at the same time. What it returns waits for the result.
 func start(run func() error) (wait func() error) {
-	wait = sync.OnceValue(run)
-	go func() { _ = wait() }()
-	return wait
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = run()
+	}()
+	return func() error {
+		<-done
+		return err
+	}
 }
 
 var errNotInited = errors.New("the table does not say that it holds a full data set")
