@@ -91,7 +91,7 @@ func TestStaleItemsNeedNoCompleteSet(t *testing.T) {
 			assertGet(t, store, ld.Features, "absent", nil)
 			time.Sleep(time.Millisecond)
 		}
-		assert.Len(t, f.transport.recorded(), 2, "a read and its trial")
+		assert.LessOrEqual(t, len(f.transport.recorded()), 4, "for each value at most a read and its trial")
 		assert.Error(t, get(store, "never read")(), "there is nothing to serve")
 		assert.Error(t, all(store)(), "there is nothing to serve")
 	})
