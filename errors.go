@@ -200,28 +200,17 @@ func repeatsCredentials(code string) bool {
 	return code == "INIParseError" || code == processcreds.ErrCodeProcessProviderParse
 }
 
-// A timeoutError is a call whose time was up, with what the last of the AWS SDK's
-// attempts had failed with, if any had.
+// A timeoutError is a call whose time was up.
 type timeoutError struct {
-	after       time.Duration
-	lastAttempt error
-	cause       error
+	after time.Duration
+	cause error
 }
 
 func (e *timeoutError) Error() string {
-	text := fmt.Sprintf("gave up after %s", e.after.Round(100*time.Millisecond))
-	if e.lastAttempt != nil {
-		text += "; the last attempt failed with " + describeAWSError(e.lastAttempt)
-	}
-	return text
+	return fmt.Sprintf("gave up after %s", e.after.Round(100*time.Millisecond))
 }
 
-func (e *timeoutError) Unwrap() []error {
-	if e.lastAttempt == nil {
-		return []error{context.DeadlineExceeded, e.cause}
-	}
-	return []error{context.DeadlineExceeded, e.lastAttempt, e.cause}
-}
+func (e *timeoutError) Unwrap() []error { return []error{context.DeadlineExceeded, e.cause} }
 
 // An untriedError is a request that was not made, or was given up, because of
 // an outage.
