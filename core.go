@@ -202,8 +202,9 @@ func (c *core) decode(kind ld.VersionedDataKind, r row) (ld.VersionedData, error
 func (c *core) upsert(kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
 	defer c.reportStatus()
 	namespace := c.namespace(kind)
-	if kept := c.unsaved.get(namespace, item.GetKey()).item; kept != nil && !isNewer(item, kept) {
-		return kept, nil
+	kept := c.unsaved.get(namespace, item.GetKey())
+	if isNewer(kept.item, item) || (kept.item != nil && !kept.waiting && !isNewer(item, kept.item)) {
+		return kept.item, nil
 	}
 	r, err := encodeRow(namespace, item)
 	if err != nil {

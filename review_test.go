@@ -21,3 +21,13 @@ func TestInitDoesNotWaitDuringKnownThrottling(t *testing.T) {
 		assertGet(t, store, ld.Features, "f", flag("f", 2))
 	})
 }
+
+func TestUpdateThatIsRefusedAgainIsAnErrorAgain(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(denying("PutItem"))
+		store := f.newStore()
+		require.Error(t, store.Upsert(ld.Features, flag("f", 2)))
+		require.Error(t, store.Upsert(ld.Features, flag("f", 2)))
+		assertGet(t, store, ld.Features, "f", flag("f", 2))
+	})
+}
