@@ -35,13 +35,14 @@ type cache struct {
 	core        *core
 	ttl         time.Duration // zero is no cache, negative is for ever
 	staleValues StaleValuesPolicy
+	clock       clock
 
 	kinds   atomic.Pointer[[]*kindCache] // few and seldom added to, so a slice
 	addKind sync.Mutex
 
-	inited    atomic.Bool
+	hasData   atomic.Bool
 	initReads singleflight.Group
-	askAgain  atomic.Int64 // the instant until which inited is false without a request
+	askAgain  atomic.Int64 // until then there is no data without a request, by the clock
 
 	// writes lets updates run at the same time, but an Init alone, and the writing
 	// of what waits. It is no lock: nothing that evaluates waits for it.
@@ -53,11 +54,12 @@ type cache struct {
 	refreshes  sync.Map // of refreshKey: what is being re-read in the background
 	recovering atomic.Bool
 	background background
+	closing    sync.Once
 }
 
 func newCache(core *core, ttl time.Duration, staleValues StaleValuesPolicy) *cache {
 	c := &cache{
-		core: core, ttl: ttl, staleValues: staleValues,
+		core: core, ttl: ttl, staleValues: staleValues, clock: newClock(),
 		writes: semaphore.NewWeighted(allWrites), refreshing: semaphore.NewWeighted(maxRefreshes),
 	}
 	c.kinds.Store(new([]*kindCache))
@@ -70,9 +72,11 @@ func newCache(core *core, ttl time.Duration, staleValues StaleValuesPolicy) *cac
 
 // Close ends requests that are under way and waits for the background work.
 func (c *cache) Close() error {
-	c.core.close()
-	c.background.wait()
-	c.core.warnOfUnsaved()
+	c.closing.Do(func() {
+		c.core.close()
+		c.background.wait()
+		c.core.warnOfUnsaved()
+	})
 	return nil
 }
 
@@ -90,7 +94,7 @@ func (c *cache) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 		return item, nil
 	}
 	known, isKnown := k.lastKnown(key)
-	if isKnown && c.keepsStale() && c.core.readsFail(getItem, k.namespace) {
+	if isKnown && c.servesStale() && c.core.readsFail(getItem, k.namespace) {
 		return known, nil
 	}
 	return serve(c, refreshKey{k, key}, known, isKnown, func() (ld.VersionedData, error) {
@@ -105,7 +109,7 @@ func (c *cache) load(k *kindCache, key string) (ld.VersionedData, error) {
 	if _, malformed := asMalformed(err); !malformed {
 		return item, err
 	}
-	if known, isKnown := k.lastKnown(key); isKnown && c.keepsStale() {
+	if known, isKnown := k.lastKnown(key); isKnown && c.servesStale() {
 		return known, nil
 	}
 	return nil, nil
@@ -119,7 +123,7 @@ func (c *cache) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.Version
 		return items, nil
 	}
 	known, isKnown := k.lastKnownAll()
-	if isKnown && c.keepsStale() && c.core.readsFail(query, k.namespace) {
+	if isKnown && c.servesStale() && c.core.readsFail(query, k.namespace) {
 		return known, nil
 	}
 	return serve(c, refreshKey{kind: k}, known, isKnown, func() (map[string]ld.VersionedData, error) {
@@ -130,7 +134,7 @@ func (c *cache) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.Version
 // serve answers a miss: with what is loaded or, by the policy for stale values,
 // with what is known.
 func serve[T any](c *cache, key refreshKey, known T, isKnown bool, load func() (T, error)) (T, error) {
-	keep := isKnown && c.keepsStale()
+	keep := isKnown && c.servesStale()
 	if keep && c.staleValues == RefreshStaleValuesAsync {
 		c.refresh(key, func() {
 			_, err := load()
@@ -201,7 +205,7 @@ func (c *cache) InitCollectionsInternal(collections []utils.StoreCollection) err
 		}
 	}
 	if served != nil {
-		c.inited.Store(true)
+		c.hasData.Store(true)
 	}
 	return c.afterCall(err)
 }
@@ -224,14 +228,14 @@ func (c *cache) beginWrite(weight int64) (end func(), err error) {
 // InitializedInternal tells whether there is a full data set. A yes is for ever, a
 // no for one TTL.
 func (c *cache) InitializedInternal() bool {
-	if c.inited.Load() {
+	if c.hasData.Load() {
 		return true
 	}
 	inited, _, _ := c.initReads.Do("", func() (interface{}, error) {
-		if !c.inited.Load() && instant(c.askAgain.Load()).isPast() {
+		if !c.hasData.Load() && c.clock.isPast(time.Duration(c.askAgain.Load())) {
 			c.readInitialized()
 		}
-		return c.inited.Load(), nil
+		return c.hasData.Load(), nil
 	})
 	return inited.(bool)
 }
@@ -239,7 +243,7 @@ func (c *cache) InitializedInternal() bool {
 func (c *cache) readInitialized() {
 	inited, err := c.core.initialized()
 	if inited {
-		c.inited.Store(true)
+		c.hasData.Store(true)
 		return
 	}
 	ttl := c.ttl
@@ -249,7 +253,7 @@ func (c *cache) readInitialized() {
 	if c.afterCall(err) != nil {
 		ttl = min(ttl, maxErrorPause)
 	}
-	c.askAgain.Store(int64(after(ttl)))
+	c.askAgain.Store(int64(c.clock.after(ttl)))
 }
 
 // IsStoreAvailable tells the SDK that an outage is over, that nothing waits to be
@@ -278,7 +282,7 @@ func (c *cache) afterCall(err error) error {
 	return err
 }
 
-func (c *cache) keepsStale() bool { return c.staleValues != EvictStaleValues }
+func (c *cache) servesStale() bool { return c.staleValues != EvictStaleValues }
 
 // kind returns the cache of a kind.
 func (c *cache) kind(kind ld.VersionedDataKind) *kindCache {
@@ -296,7 +300,7 @@ func (c *cache) kind(kind ld.VersionedDataKind) *kindCache {
 			return k
 		}
 	}
-	k := newKindCache(kind, c.core.namespace(kind), c.ttl, c.keepsStale())
+	k := newKindCache(kind, c.core.namespace(kind), c.clock, c.ttl, c.servesStale())
 	kinds = append(slices.Clone(kinds), k)
 	c.kinds.Store(&kinds)
 	return k

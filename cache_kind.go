@@ -23,22 +23,20 @@ const (
 	spread = 10
 )
 
-// An instant is a moment of the monotonic clock, which nobody sets. It costs half
-// of what a time.Time does, and a hit asks for it.
-type instant time.Duration
+// A clock tells the time that has passed since it was made, by the monotonic clock
+// alone: a hit asks for it, and time.Now costs twice as much.
+type clock struct{ made time.Time }
 
-const never = instant(math.MaxInt64)
+const never = time.Duration(math.MaxInt64)
 
-var processStart = time.Now()
+func newClock() clock { return clock{time.Now()} }
 
-func now() instant { return instant(time.Since(processStart)) }
+func (c clock) isPast(t time.Duration) bool { return t <= time.Since(c.made) }
 
-func (i instant) isPast() bool { return i <= now() }
-
-// after returns the instant after a time to live. A negative one is for ever.
-func after(ttl time.Duration) instant {
-	if now := now(); ttl >= 0 && instant(ttl) < never-now {
-		return now + instant(ttl)
+// after returns the time after a time to live. A negative one is for ever.
+func (c clock) after(ttl time.Duration) time.Duration {
+	if now := time.Since(c.made); ttl >= 0 && ttl < never-now {
+		return now + ttl
 	}
 	return never
 }
@@ -48,15 +46,16 @@ func after(ttl time.Duration) instant {
 // what was stored since a read or an update began, the newest version stays. And
 // a read during which an Init replaced everything is made again.
 type kindCache struct {
-	kind      ld.VersionedDataKind
-	name      string        // the kind's namespace
-	namespace string        // the same with the prefix, as the table has it
-	ttl       time.Duration // negative is for ever
-	keepStale bool
+	kind        ld.VersionedDataKind
+	name        string        // the kind's namespace
+	namespace   string        // the same with the prefix, as the table has it
+	ttl         time.Duration // negative is for ever
+	servesStale bool
+	clock       clock
 
 	set     atomic.Pointer[completeSet] // nil if it is not known
 	entries sync.Map                    // of *entry, by key
-	absent  *gocache.Cache              // of the instant when it expires that the table has no such row
+	absent  *gocache.Cache              // of the time when it expires that the table has no such row
 	flights atomic.Pointer[flights]     // new after each write
 
 	mu       sync.Mutex // held while something is stored
@@ -68,23 +67,23 @@ type kindCache struct {
 // hold its map; it is replaced. It always has the newest version that is known.
 type completeSet struct {
 	*dataSet
-	expires instant
+	expires time.Duration
 	stored  int // the number of the store that put it there
 }
 
 // An entry is an item that was read or updated on its own.
 type entry struct {
 	item    ld.VersionedData
-	expires instant
+	expires time.Duration
 	stored  int
 }
 
 // Flights are reads that any number of callers share.
 type flights struct{ items, all singleflight.Group }
 
-func newKindCache(kind ld.VersionedDataKind, namespace string, ttl time.Duration, keepStale bool) *kindCache {
+func newKindCache(kind ld.VersionedDataKind, namespace string, clock clock, ttl time.Duration, servesStale bool) *kindCache {
 	k := &kindCache{
-		kind: kind, name: kind.GetNamespace(), namespace: namespace, ttl: ttl, keepStale: keepStale,
+		kind: kind, name: kind.GetNamespace(), namespace: namespace, clock: clock, ttl: ttl, servesStale: servesStale,
 		absent: gocache.New(gocache.NoExpiration, 0),
 	}
 	k.flights.Store(new(flights))
@@ -93,22 +92,22 @@ func newKindCache(kind ld.VersionedDataKind, namespace string, ttl time.Duration
 
 // get returns an item whose TTL has not run out; nil is one known to be absent.
 func (k *kindCache) get(key string) (item ld.VersionedData, hit bool) {
-	if set := k.set.Load(); set != nil && !set.expires.isPast() {
+	if set := k.set.Load(); set != nil && !k.clock.isPast(set.expires) {
 		if item := set.get(key); item != nil {
 			return item, true
 		}
 	}
 	if cached, ok := k.entries.Load(key); ok {
 		e := cached.(*entry)
-		return e.item, !e.expires.isPast()
+		return e.item, !k.clock.isPast(e.expires)
 	}
 	expires, ok := k.absent.Get(key)
-	return nil, ok && !expires.(instant).isPast()
+	return nil, ok && !k.clock.isPast(expires.(time.Duration))
 }
 
 // getAll returns the complete set, if its TTL has not run out.
 func (k *kindCache) getAll() (items map[string]ld.VersionedData, hit bool) {
-	if set := k.set.Load(); set != nil && !set.expires.isPast() {
+	if set := k.set.Load(); set != nil && !k.clock.isPast(set.expires) {
 		return set.items, true
 	}
 	return nil, false
@@ -235,7 +234,7 @@ func (k *kindCache) storeAll(since int, set *dataSet) (items map[string]ld.Versi
 		return nil, false
 	}
 	k.addStoredSince(since, set)
-	k.keepMalformed(set)
+	k.retainMalformed(set)
 	if old := k.set.Load(); old != nil && maps.Equal(old.items, set.items) {
 		set.items = old.items // for callers that look whether anything has changed
 	}
@@ -266,9 +265,9 @@ func (k *kindCache) addStoredSince(since int, set *dataSet) {
 	}
 }
 
-// keepMalformed keeps the last known items of malformed rows as entries, because
+// retainMalformed keeps the last known items of malformed rows as entries, because
 // the set leaves them out.
-func (k *kindCache) keepMalformed(set *dataSet) {
+func (k *kindCache) retainMalformed(set *dataSet) {
 	old := k.set.Load()
 	k.entries.Range(func(key, _ any) bool {
 		if !set.malformed[key.(string)] {
@@ -277,7 +276,7 @@ func (k *kindCache) keepMalformed(set *dataSet) {
 		return true
 	})
 	for key := range set.malformed {
-		if old == nil || !k.keepStale {
+		if old == nil || !k.servesStale {
 			return
 		}
 		if item := old.get(key); item != nil {
@@ -383,7 +382,7 @@ func (k *kindCache) setWith(set *completeSet, key string, item ld.VersionedData)
 	switch {
 	case set == nil || set.get(key) == item:
 		return set
-	case !k.keepStale && set.expires.isPast():
+	case !k.servesStale && k.clock.isPast(set.expires):
 		return nil // not worth a copy
 	}
 	data := &dataSet{maps.Clone(set.items), maps.Clone(set.tombstones), set.malformed}
@@ -420,11 +419,11 @@ func (k *kindCache) storeAbsent(key string) {
 
 // expiry returns when something that is stored now expires: at a random moment at
 // the end of the TTL, never after it.
-func (k *kindCache) expiry() instant {
+func (k *kindCache) expiry() time.Duration {
 	if k.ttl < 0 {
 		return never
 	}
-	return after(k.ttl - rand.N(k.ttl/spread+1))
+	return k.clock.after(k.ttl - rand.N(k.ttl/spread+1))
 }
 
 // startNewReads keeps callers that come after a write from waiting for reads that

@@ -199,8 +199,8 @@ func TestCallsHappenOneAfterTheOther(t *testing.T) {
 	setups := map[string][]FeatureStoreOption{
 		"TTL zero":         {CacheTTL(0)},
 		"TTL of an hour":   {CacheTTL(time.Hour)},
-		"TTL that expires": {CacheTTL(5 * time.Millisecond)},
-		"TTL over at once": {CacheTTL(time.Nanosecond)},
+		"TTL that expires": {CacheTTL(5 * time.Millisecond), StaleValues(EvictStaleValues)},
+		"TTL over at once": {CacheTTL(time.Nanosecond), StaleValues(EvictStaleValues)},
 		"TTL negative":     {CacheTTL(-1)},
 		"stale values":     {CacheTTL(5 * time.Millisecond), StaleValues(RefreshStaleValues)},
 		"async":            {CacheTTL(5 * time.Millisecond), StaleValues(RefreshStaleValuesAsync)},

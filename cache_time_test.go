@@ -14,10 +14,10 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
+// Things expire in the last tenth of their TTL, and never after it.
 func TestEverythingExpiresAfterOneTTL(t *testing.T) {
 	t.Parallel()
 	const moment = time.Nanosecond
-	// From TTLs that are all clock ticks to such that have many.
 	for _, ttl := range []time.Duration{time.Microsecond, 15 * time.Millisecond, time.Second, DefaultCacheTTL, 36 * time.Hour} {
 		for name, read := range map[string]func(ld.FeatureStore) error{
 			"an item":          func(s ld.FeatureStore) error { return get(s, "f")() },
@@ -34,16 +34,53 @@ func TestEverythingExpiresAfterOneTTL(t *testing.T) {
 						assert.Len(t, f.transport.recorded(), reads)
 						require.NoError(t, read(store))
 						require.Len(t, f.transport.recorded(), reads+1)
-						for _, pause := range []time.Duration{ttl / 3, ttl - ttl/3 - moment} {
+						for _, pause := range []time.Duration{ttl / 3, ttl - ttl/3 - ttl/spread - moment} {
 							time.Sleep(pause)
 							require.NoError(t, read(store))
 							require.Len(t, f.transport.recorded(), reads+1)
 						}
-						time.Sleep(moment)
+						time.Sleep(ttl/spread + moment)
 					}
 				})
 			})
 		}
+	}
+}
+
+// Processes that start together would read together for ever, were it not for
+// expiries at random moments, of each item and of each complete set.
+func TestExpiriesAreSpread(t *testing.T) {
+	t.Parallel()
+	const n, ttl = 200, time.Minute
+	for name, read := range map[string]func(stores []ld.FeatureStore, i int) error{
+		"items":         func(s []ld.FeatureStore, i int) error { return get(s[0], fmt.Sprint("f", i))() },
+		"absent items":  func(s []ld.FeatureStore, i int) error { return get(s[0], fmt.Sprint("absent", i))() },
+		"complete sets": func(s []ld.FeatureStore, i int) error { return all(s[i])() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				var flags []*ld.FeatureFlag
+				var stores []ld.FeatureStore
+				for i := range n {
+					flags = append(flags, flag(fmt.Sprint("f", i), 1))
+					stores = append(stores, f.newStore(CacheTTL(ttl)))
+				}
+				f.transport.setInterceptor(holding(t, flags...))
+				readAll := func() (requests int) {
+					f.transport.reset()
+					for i := range n {
+						require.NoError(t, read(stores, i))
+					}
+					return len(f.transport.recorded())
+				}
+				require.Equal(t, n, readAll())
+
+				time.Sleep(ttl - ttl/spread/2)
+
+				assert.InDelta(t, n/2, readAll(), n/4)
+			})
+		})
 	}
 }
 
@@ -111,13 +148,15 @@ func TestConcurrentMissesShareARequest(t *testing.T) {
 					close(released)
 					synctest.Wait()
 
-					assert.Len(t, f.transport.recorded(), 1)
 					if outcome == "a result" {
+						assert.Len(t, f.transport.recorded(), 1)
 						assert.EqualValues(t, callers, found.Load())
 						return
 					}
+					assert.Len(t, f.transport.recorded(), 2, "it is tried once more")
 					assert.EqualValues(t, callers, failed.Load())
 					f.transport.setInterceptor(holding(t, flag("f", 1)))
+					time.Sleep(time.Minute) // the store notices the end of the outage
 					item, err := read(store)
 					require.NoError(t, err, "errors are not cached")
 					assert.Equal(t, flag("f", 1), item)
@@ -181,13 +220,13 @@ func TestExpiryGoesOnAfterClose(t *testing.T) {
 	t.Parallel()
 	inFakeTime(t, func(t *testing.T, f *fixture) {
 		f.transport.setInterceptor(holding(t, flag("f", 1)))
-		store := f.newStore(CacheTTL(time.Minute))
+		store := f.newStore(CacheTTL(time.Minute), StaleValues(EvictStaleValues))
 		require.NoError(t, get(store, "f")())
 		require.NoError(t, store.(io.Closer).Close())
 
-		time.Sleep(time.Minute - time.Nanosecond)
+		time.Sleep(time.Minute - time.Minute/spread - time.Nanosecond)
 		assert.NoError(t, get(store, "f")())
-		time.Sleep(time.Nanosecond)
+		time.Sleep(time.Minute/spread + time.Nanosecond)
 		assert.Error(t, get(store, "f")())
 	})
 }

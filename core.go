@@ -37,6 +37,7 @@ type core struct {
 	lastWrite atomic.Int64  // when the latest ended, in Unix nanoseconds
 	written   int           // items, in the outage that is going on, that the table had refused
 	patience  time.Duration // with a request that writes them
+	nextWrite time.Time     // not before this, because the latest try to write them was denied
 
 	ctx    context.Context // done when the store is closed
 	cancel context.CancelFunc
@@ -55,13 +56,13 @@ func (c *core) get(kind ld.VersionedDataKind, key string) (ld.VersionedData, err
 	if !canBeSortKey(key) {
 		return c.unsaved.get(namespace, key).item, nil
 	}
+	defer c.reportStatus()
 	stored, err := c.read(c.outage.guard, kind, rowKey{namespace, key}, c.readsConsistently())
 	if err == nil {
 		return c.unsaved.newest(namespace, key, stored), nil
 	}
-	c.reportStatus()
-	if kept := c.unsaved.get(namespace, key); kept.decides && !c.isClosed() {
-		return c.known.newest(namespace, kept.item), nil
+	if item, ok := c.unsaved.withoutTable(namespace, key, c.known.last(rowKey{namespace, key})); ok && !c.isClosed() {
+		return item, nil
 	}
 	return nil, err
 }
@@ -95,67 +96,25 @@ func (c *core) getRow(run runner, key rowKey, consistent bool) (response *respon
 	return response, err
 }
 
-// A dataSet is all that there is of a kind.
-type dataSet struct {
-	items      map[string]ld.VersionedData
-	tombstones map[string]ld.VersionedData
-	malformed  map[string]bool // the keys of malformed rows, which are left out
-}
-
-func newDataSet(size int) *dataSet {
-	return &dataSet{items: make(map[string]ld.VersionedData, size), tombstones: make(map[string]ld.VersionedData)}
-}
-
-// get returns an item, deleted or not, or nil.
-func (s *dataSet) get(key string) ld.VersionedData {
-	if item, ok := s.items[key]; ok {
-		return item
-	}
-	if tombstone, ok := s.tombstones[key]; ok {
-		return tombstone
-	}
-	return nil
-}
-
-func (s *dataSet) put(item ld.VersionedData) {
-	key := item.GetKey()
-	if item.IsDeleted() {
-		delete(s.items, key)
-		s.tombstones[key] = item
-	} else {
-		delete(s.tombstones, key)
-		s.items[key] = item
-	}
-}
-
-func (s *dataSet) remove(key string) {
-	delete(s.items, key)
-	delete(s.tombstones, key)
-}
-
 // getAll returns all items of a kind: of each the newer one of the row and what
 // is unsaved.
 func (c *core) getAll(kind ld.VersionedDataKind) (*dataSet, error) {
+	defer c.reportStatus()
 	namespace := c.namespace(kind)
-	set, err := c.readAll(kind)
+	set, err := c.readSet(kind)
 	if err == nil {
 		c.unsaved.mergeInto(namespace, set)
 		return set, nil
 	}
-	c.reportStatus()
-	if kept := c.unsaved.all(namespace); kept != nil && !c.isClosed() {
-		set := newDataSet(len(kept))
-		for _, item := range kept {
-			set.put(c.known.newest(namespace, item))
-		}
-		return set, nil
+	if last := c.known.all(namespace); c.unsaved.allWithoutTable(namespace, last) && !c.isClosed() {
+		return last, nil
 	}
 	return nil, err
 }
 
-// readAll decodes the rows of a page on all processors, while the next page is on
+// readSet decodes the rows of a page on all processors, while the next page is on
 // its way.
-func (c *core) readAll(kind ld.VersionedDataKind) (*dataSet, error) {
+func (c *core) readSet(kind ld.VersionedDataKind) (*dataSet, error) {
 	namespace := c.namespace(kind)
 	set := newDataSet(c.known.count(namespace))
 	var mu sync.Mutex
@@ -176,18 +135,6 @@ func (c *core) readAll(kind ld.VersionedDataKind) (*dataSet, error) {
 	}
 	c.known.retain(namespace, set)
 	return set, nil
-}
-
-func (s *dataSet) add(items []ld.VersionedData, malformed []string) {
-	for _, item := range items {
-		s.put(item)
-	}
-	for _, key := range malformed {
-		if s.malformed == nil {
-			s.malformed = make(map[string]bool)
-		}
-		s.malformed[key] = true
-	}
 }
 
 func (c *core) decodeAll(kind ld.VersionedDataKind, rows []row) (items []ld.VersionedData, malformed []string) {
@@ -247,13 +194,13 @@ func (c *core) decode(kind ld.VersionedDataKind, r row) (ld.VersionedData, error
 }
 
 // upsert stores an item unless the table has the same version of it or a newer
-// one. It returns what is served from now on. With an error that is the item
-// itself: the table refused it, and it is unsaved.
+// one. It returns what is served from now on. With an error that is the newest
+// that is known: the table refused the item, and it is unsaved.
 func (c *core) upsert(kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
 	defer c.reportStatus()
 	namespace := c.namespace(kind)
-	if kept := c.unsaved.get(namespace, item.GetKey()).item; kept != nil && !isNewer(item, kept) {
-		return kept, nil
+	if kept := c.unsaved.get(namespace, item.GetKey()); kept.supersedes(item) {
+		return kept.item, nil
 	}
 	r, err := encodeRow(namespace, item)
 	if err != nil {
@@ -269,8 +216,8 @@ func (c *core) upsert(kind ld.VersionedDataKind, item ld.VersionedData) (ld.Vers
 	case malformed || isInvalidItem(err):
 		return c.leaveOut(kind, r.rowKey, item, err), nil
 	}
-	c.unsaved.keep(kind, r.rowKey, item, true)
-	return item, &unsavedError{fmt.Sprintf("update %s to version %s", r.rowKey, r.version), err}
+	c.unsaved.add(kind, r.rowKey, item, true)
+	return c.known.newest(namespace, item), &unsavedError{fmt.Sprintf("update %s to version %s", r.rowKey, r.version), err}
 }
 
 // store returns the item, or the one in the table if that isn't older. It tries
@@ -317,20 +264,30 @@ func (c *core) put(
 func (c *core) leaveOut(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, reason error) ld.VersionedData {
 	var stored ld.VersionedData
 	if canBeSortKey(key.key) {
-		stored, _ = c.read(c.outage.guard, kind, key, true) // without an answer, the item is the newest known
+		var err error
+		stored, err = c.read(c.outage.guard, kind, key, true)
+		if last := c.known.last(key); err != nil && isNewer(last, item) {
+			stored = last
+		}
 	}
 	if stored == nil || isNewer(item, stored) {
-		c.keepUnstorable(kind, key, item, reason)
+		c.addUnstorable(kind, key, item, reason)
 	}
 	return c.unsaved.newest(key.namespace, key.key, stored)
 }
 
-func (c *core) keepUnstorable(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, reason error) {
-	c.unsaved.keep(kind, key, item, false)
-	c.logUnstorable(item, reason)
+func (c *core) addUnstorable(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, reason error) {
+	c.logUnstorable(key.namespace, item, reason)
+	c.unsaved.add(kind, key, item, false)
 }
 
-func (c *core) logUnstorable(item ld.VersionedData, reason error) {
+// logUnstorable logs that an item can't be stored, unless that is known of this
+// version: each Init brings it again.
+func (c *core) logUnstorable(namespace string, item ld.VersionedData, reason error) {
+	kept := c.unsaved.get(namespace, item.GetKey())
+	if kept.item != nil && !kept.waiting && kept.item.GetVersion() == item.GetVersion() {
+		return
+	}
 	c.loggers.Errorf("Left out version %d of an item of table %q, which only this process has now: %s",
 		item.GetVersion(), c.table.name, reason)
 }
@@ -361,8 +318,10 @@ func (c *core) readsFail(action, namespace string) bool {
 
 // reportStatus tells the listener how the store and its table get on.
 func (c *core) reportStatus() {
-	cause := c.outage.currentCause()
-	c.status.update(StoreStatus{Available: cause == nil, Err: cause, Unsaved: c.unsaved.count()})
+	c.status.update(func() StoreStatus {
+		cause := c.outage.currentCause()
+		return StoreStatus{Available: cause == nil, Err: cause, Unsaved: c.unsaved.count()}
+	})
 }
 
 func (c *core) beginWrite() { c.writing.Add(1) }

@@ -13,27 +13,25 @@ import (
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 )
 
-// init makes the table hold just these items of their kinds. It writes what
-// differs from the table, in an order that other processes can rely on: each
-// collection after the one before it, a flag after the flags that are its
-// prerequisites, then deletes what is obsolete, and says last of all that the
-// data set is complete.
-//
-// It returns what is served of each kind from now on, or nil in its place if only
-// the next read can tell. An Init that the table refuses is unsaved as a whole.
+// init makes the table hold just these items of their kinds. It returns what is
+// served of each kind from now on, or nil in its place if only the next read can
+// tell. An Init that the table refuses is unsaved as a whole.
 func (c *core) init(collections []utils.StoreCollection) ([]*dataSet, error) {
 	defer c.reportStatus()
-	plan := c.newInitPlan(collections)
-	err := c.carryOut(plan)
-	served := make([]*dataSet, len(plan.kinds))
+	plan := make([]*kindPlan, len(collections))
+	for i, collection := range collections {
+		plan[i] = c.newKindPlan(collection.Kind, collection.Items)
+	}
+	err := c.carryOut(plan, c.outage.guard, true)
+	served := make([]*dataSet, len(plan))
 	switch {
 	case err == nil:
 		c.unsaved.initSaved(plan)
-		for i, p := range plan.kinds {
-			served[i] = p.served()
-			c.known.retain(p.namespace, served[i])
-			if p.unsure {
-				served[i] = nil
+		for i, p := range plan {
+			set := p.dataSet()
+			c.known.retain(p.namespace, set)
+			if !p.unsure {
+				served[i] = set
 			}
 		}
 	case !c.isClosed():
@@ -43,12 +41,8 @@ func (c *core) init(collections []utils.StoreCollection) ([]*dataSet, error) {
 	return served, err
 }
 
-// An initPlan is what an Init has to do.
-type initPlan struct {
-	kinds []*kindPlan
-}
-
-// A kindPlan is what has to be done with the rows of one kind.
+// A kindPlan is what has to be done with the rows of one kind: for an Init, or to
+// write what the table has refused before.
 type kindPlan struct {
 	kind      ld.VersionedDataKind
 	namespace string
@@ -58,14 +52,7 @@ type kindPlan struct {
 	rows      map[string]row  // to be written
 	obsolete  []row           // to be deleted, so without items
 	unsure    bool            // an item that was left out may be older than its row
-}
-
-func (c *core) newInitPlan(collections []utils.StoreCollection) *initPlan {
-	plan := new(initPlan)
-	for _, collection := range collections {
-		plan.kinds = append(plan.kinds, c.newKindPlan(collection.Kind, collection.Items))
-	}
-	return plan
+	late      *lateWrite      // nil for an Init
 }
 
 func (c *core) newKindPlan(kind ld.VersionedDataKind, items []ld.VersionedData) *kindPlan {
@@ -87,12 +74,11 @@ func (c *core) encodeItems(p *kindPlan, items []ld.VersionedData) {
 			continue
 		}
 		p.leftOut[r.key] = true
-		c.logUnstorable(item, err)
+		c.logUnstorable(p.namespace, item, err)
 	}
 }
 
-// served returns the items as they are served.
-func (p *kindPlan) served() *dataSet {
+func (p *kindPlan) dataSet() *dataSet {
 	set := newDataSet(len(p.items))
 	for _, item := range p.items {
 		set.put(item)
@@ -100,36 +86,39 @@ func (p *kindPlan) served() *dataSet {
 	return set
 }
 
-func (p *initPlan) changes() int {
-	n := 0
-	for _, k := range p.kinds {
-		n += len(k.rows) + len(k.obsolete)
-	}
-	return n
-}
+func (p *kindPlan) changes() int { return len(p.rows) + len(p.obsolete) }
 
-// carryOut writes one kind after the other, and meanwhile reads the rows of those
-// that follow.
-func (c *core) carryOut(plan *initPlan) error {
-	inited := start(func() (bool, error) { return c.isInited(c.outage.guard) })
-	compared := make([]func() (*kindPlan, error), len(plan.kinds))
-	for i, p := range plan.kinds {
-		compared[i] = start(func() (*kindPlan, error) { return p, c.compare(p) })
+// carryOut writes what differs from the table, in an order that other processes can
+// rely on: each kind after the one before it, a flag after the flags that are its
+// prerequisites. Then it deletes what is obsolete, and says last of all that the
+// data set is complete, if it is. Kinds are read while others are written.
+func (c *core) carryOut(plan []*kindPlan, run runner, isComplete bool) error {
+	inited := start(func() (bool, error) {
+		if !isComplete {
+			return true, nil
+		}
+		return c.isInited(run)
+	})
+	compared := make([]func() (*kindPlan, error), len(plan))
+	for i, p := range plan {
+		compared[i] = start(func() (*kindPlan, error) { return p, c.compare(run, p) })
 	}
-	writer := c.newBatchWriter(c.outage.guard)
+	writer := c.newBatchWriter(run)
 	err := c.writeKinds(compared, writer)
+	changes := 0
 	for _, wait := range compared {
-		_, _ = wait() // nothing changes the plan after this
+		p, _ := wait() // nothing changes the plan after this
+		changes += p.changes()
 	}
 	isInited, initedErr := inited()
 	if err != nil {
-		return fmt.Errorf("stored %d of %d changed items: %w", writer.stored.Load(), plan.changes(), err)
+		return fmt.Errorf("stored %d of %d changed items: %w", writer.stored.Load(), changes, err)
 	}
 	if isDenial(initedErr) {
 		initedErr = nil // writing the row may be allowed
 	}
 	if !isInited && initedErr == nil {
-		initedErr = c.putInited(c.outage.guard)
+		initedErr = c.putInited(run)
 	}
 	if initedErr != nil {
 		return fmt.Errorf("stored all changed items: %w", initedErr)
@@ -163,16 +152,24 @@ func (c *core) putInited(run runner) error {
 
 // compare encodes the items while the first rows are on their way, and takes from
 // the plan what the table has already.
-func (c *core) compare(p *kindPlan) error {
+func (c *core) compare(run runner, p *kindPlan) error {
+	if !p.needsRows() {
+		p.encode()
+		return nil
+	}
 	go p.encode()
 	defer p.encode()
 	var mu sync.Mutex
-	return c.query(c.outage.guard, p.namespace, true, func(rows []row) {
+	return c.query(run, p.namespace, true, func(rows []row) {
 		p.encode()
 		mu.Lock()
 		defer mu.Unlock()
 		for _, stored := range rows {
-			c.compareRow(p, stored)
+			if p.late != nil {
+				c.compareLate(p, stored)
+			} else {
+				c.compareRow(p, stored)
+			}
 		}
 	})
 }
@@ -207,29 +204,34 @@ func (c *core) writeKinds(compared []func() (*kindPlan, error), writer *batchWri
 			return err
 		}
 		for _, wave := range p.waves() {
-			if err := c.writeWave(p, wave, writer); err != nil {
+			if p.late != nil {
+				err = c.storeWave(p, wave)
+			} else {
+				err = c.writeBatches(p, wave, writer)
+			}
+			if err != nil {
 				return err
 			}
 		}
 	}
 	for _, wait := range compared {
 		p, _ := wait()
-		if err := c.writeWave(p, p.obsolete, writer); err != nil {
+		if err := c.writeBatches(p, p.obsolete, writer); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *core) writeWave(p *kindPlan, wave []row, writer *batchWriter) error {
-	if len(wave) == 0 {
+func (c *core) writeBatches(p *kindPlan, rows []row, writer *batchWriter) error {
+	if len(rows) == 0 {
 		return nil
 	}
 	c.beginWrite()
 	defer c.endWrite()
-	invalid, err := writer.write(c.ctx, p.namespace, wave)
+	invalid, err := writer.write(c.ctx, p.namespace, rows)
 	for _, key := range invalid {
-		c.logUnstorable(p.items[key], &unstorableError{rowKey{p.namespace, key}, "DynamoDB calls it invalid"})
+		c.logUnstorable(p.namespace, p.items[key], &unstorableError{rowKey{p.namespace, key}, "DynamoDB calls it invalid"})
 		p.leftOut[key], p.unsure = true, true
 	}
 	if err != nil {
@@ -238,8 +240,10 @@ func (c *core) writeWave(p *kindPlan, wave []row, writer *batchWriter) error {
 		}
 		return err
 	}
-	for _, r := range wave {
-		if item := p.items[r.key]; item != nil && !p.leftOut[r.key] {
+	for _, r := range rows {
+		if item := p.items[r.key]; item == nil {
+			c.known.forget(r.rowKey)
+		} else if !p.leftOut[r.key] {
 			c.known.remember(r, item)
 		}
 	}

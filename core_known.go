@@ -89,13 +89,31 @@ func (k *knownRows) versions(namespace string) map[string]int {
 	return versions
 }
 
+// all returns the items of all rows of a namespace.
+func (k *knownRows) all(namespace string) *dataSet {
+	set := newDataSet(k.count(namespace))
+	k.namespace(namespace).rows.Range(func(_, value any) bool {
+		set.put(value.(*knownRow).item)
+		return true
+	})
+	return set
+}
+
+// last returns the item that was last seen in a row, or nil.
+func (k *knownRows) last(key rowKey) ld.VersionedData {
+	if known, ok := k.namespace(key.namespace).rows.Load(key.key); ok {
+		return known.(*knownRow).item
+	}
+	return nil
+}
+
 // newest returns the newer of an item, which may be nil, and the known one.
 func (k *knownRows) newest(namespace string, item ld.VersionedData) ld.VersionedData {
 	if item == nil {
 		return nil
 	}
-	if known, ok := k.namespace(namespace).rows.Load(item.GetKey()); ok && isNewer(known.(*knownRow).item, item) {
-		return known.(*knownRow).item
+	if last := k.last(rowKey{namespace, item.GetKey()}); isNewer(last, item) {
+		return last
 	}
 	return item
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go/aws/request"
 	"golang.org/x/sync/errgroup"
@@ -58,7 +59,9 @@ func (c *core) retryReads() {
 }
 
 // canWrite tells whether it is time to try to write what waits.
-func (c *core) canWrite() bool { return c.outage.allowsWrites() && c.unsaved.isWaiting() }
+func (c *core) canWrite() bool {
+	return !time.Now().Before(c.nextWrite) && c.outage.allowsWrites() && c.unsaved.isWaiting()
+}
 
 // endOutage ends the outage if nothing fails any more and nothing waits.
 func (c *core) endOutage() {
@@ -72,28 +75,40 @@ func (c *core) endOutage() {
 	c.reportStatus()
 }
 
+// A lateWrite is what a kindPlan needs to know to write what the table has refused
+// before: others may have written meanwhile.
+type lateWrite struct {
+	removed map[string]int // see unsavedKind
+	found   []ld.VersionedData
+}
+
+// needsRows tells whether the plan has to know what the table has. Updates that
+// wait are written on the condition that they are newer.
+func (p *kindPlan) needsRows() bool { return p.late == nil || p.late.removed != nil }
+
 // writeUnsaved tries once to write what waits. It returns the rows that it found
 // in the place of items, or besides those of an Init. Neither Init nor an update
 // may run at the same time.
 func (c *core) writeUnsaved() (found []utils.StoreCollection) {
 	defer c.reportStatus()
 	c.patience = min(max(2*c.patience, minPatience), c.outage.patience())
-	c.beginWrite()
-	defer c.endWrite()
+	var plan []*kindPlan
 	for _, w := range c.unsaved.waiting() {
-		items, err := c.writeKind(w)
-		found = append(found, utils.StoreCollection{Kind: w.kind, Items: items})
-		if err != nil {
-			c.noteRefusal(err)
-			return found
-		}
+		p := c.newKindPlan(w.kind, w.list())
+		p.late = &lateWrite{removed: w.removed}
+		plan = append(plan, p)
 	}
-	if c.unsaved.hasInit() {
-		if err := c.putInited(c.attempt); err != nil {
-			c.noteRefusal(err)
-			return found
-		}
-		c.unsaved.initWritten()
+	err := c.storeFirst(plan)
+	if err == nil {
+		err = c.carryOut(plan, c.attempt, c.unsaved.hasInit())
+	}
+	if err == nil {
+		c.unsaved.written()
+	} else {
+		c.noteRefusal(err)
+	}
+	for _, p := range plan {
+		found = append(found, utils.StoreCollection{Kind: p.kind, Items: p.late.found})
 	}
 	return found
 }
@@ -113,82 +128,53 @@ func (c *core) noteRefusal(err error) {
 	if !errors.As(err, &refused) || c.isClosed() {
 		return
 	}
+	if isDenial(err) {
+		c.nextWrite = time.Now().Add(denialInterval)
+	}
 	f := failure{target: refused.target, err: err}
 	f.everything = !f.isOfWrite() && reachOf(f.target, err) == ofEverything
 	c.outage.failWith(f)
 }
 
-// writeKind writes what waits of a kind. The first row goes alone: if it is
-// refused, so are the others.
-func (c *core) writeKind(w unsavedKind) (found []ld.VersionedData, err error) {
-	items := make([]ld.VersionedData, 0, len(w.items))
-	for _, kept := range w.items {
-		items = append(items, kept.item)
-	}
-	p := c.newKindPlan(w.kind, items)
-	p.encode()
-	waves := p.waves()
-	if len(waves) > 0 {
-		if found, err = c.storeWave(p, waves[0][:1]); err != nil {
-			return found, err
-		}
-		delete(p.rows, waves[0][0].key)
-	}
-	var obsolete []row
-	if w.removed != nil {
-		var others []ld.VersionedData
-		if others, obsolete, err = c.compareLate(p, w.removed); err != nil {
-			return found, err
-		}
-		found = append(found, others...)
-	}
-	for _, wave := range p.waves() {
-		newer, err := c.storeWave(p, wave)
-		found = append(found, newer...)
-		if err != nil {
-			return found, err
+// storeFirst stores one row. If it is refused, so are the others, and need not be
+// tried.
+func (c *core) storeFirst(plan []*kindPlan) error {
+	for _, p := range plan {
+		p.encode()
+		if waves := p.waves(); len(waves) > 0 {
+			first := waves[0][:1]
+			defer delete(p.rows, first[0].key)
+			return c.storeWave(p, first)
 		}
 	}
-	if err := c.deleteLate(p.namespace, obsolete); err != nil {
-		return found, err
-	}
-	c.unsaved.kindWritten(p.namespace)
-	return found, nil
+	return nil
 }
 
-// compareLate looks at the rows that an Init that waits has met. What is as new in
-// the table needs no writing; what the Init removed is obsolete, unless it has
-// changed since; what else is there is another process's.
-func (c *core) compareLate(p *kindPlan, removed map[string]int) (found []ld.VersionedData, obsolete []row, err error) {
-	var mu sync.Mutex
-	err = c.query(c.attempt, p.namespace, true, func(rows []row) {
-		mu.Lock()
-		defer mu.Unlock()
-		for _, r := range rows {
-			item, err := c.decode(p.kind, r)
-			if err != nil {
-				continue // an item in its place takes it when it is written
-			}
-			version, wasRemoved := removed[r.key]
-			switch wanted := p.items[r.key]; {
-			case wasRemoved && version == item.GetVersion():
-				obsolete = append(obsolete, row{rowKey: r.rowKey})
-			case wanted == nil || isNewer(item, wanted):
-				found = append(found, item)
-				c.unsaved.done(p.namespace, item)
-				delete(p.rows, r.key)
-			case !isNewer(wanted, item):
-				c.unsaved.done(p.namespace, item)
-				delete(p.rows, r.key)
-			}
+// compareLate looks at a row that an Init that waits has met. What is as new in the
+// table needs no writing; what the Init removed is obsolete, unless it has changed
+// since; what else is there is another process's.
+func (c *core) compareLate(p *kindPlan, stored row) {
+	item, err := c.decode(p.kind, stored)
+	if err != nil {
+		return // an item in its place takes it when it is written
+	}
+	wanted := p.items[stored.key]
+	switch version, removed := p.late.removed[stored.key]; {
+	case removed && version == item.GetVersion():
+		p.obsolete = append(p.obsolete, row{rowKey: stored.rowKey})
+	case isNewer(wanted, item):
+	default:
+		if wanted == nil || isNewer(item, wanted) {
+			p.late.found = append(p.late.found, item)
 		}
-	})
-	return found, obsolete, err
+		delete(p.rows, stored.key)
+		c.unsaved.done(p.namespace, item)
+	}
 }
 
 // storeWave stores rows at the same time, each on the condition that it is newer
-// than the table's. It returns the newer ones of the table.
-func (c *core) storeWave(p *kindPlan, wave []row) (newer []ld.VersionedData, err error) {
+// than the table's.
+func (c *core) storeWave(p *kindPlan, wave []row) error {
 	group, ctx := errgroup.WithContext(c.ctx)
 	group.SetLimit(maxParallelBatches)
 	var mu sync.Mutex
@@ -198,41 +184,24 @@ func (c *core) storeWave(p *kindPlan, wave []row) (newer []ld.VersionedData, err
 				return err // another has failed
 			}
 			item := p.items[r.key]
-			stored, err := c.storeLate(p.kind, r, item)
+			stored, err := c.store(c.attempt, p.kind, r, item)
+			if _, malformed := asMalformed(err); malformed || isInvalidItem(err) {
+				c.addUnstorable(p.kind, r.rowKey, item, err)
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			c.unsaved.done(r.namespace, stored)
 			mu.Lock()
 			defer mu.Unlock()
-			if err == nil && isNewer(stored, item) {
-				newer = append(newer, stored)
-			} else if err == nil {
+			if isNewer(stored, item) {
+				p.late.found = append(p.late.found, stored)
+			} else {
 				c.written++
 			}
-			return err
+			return nil
 		})
 	}
-	return newer, group.Wait()
-}
-
-func (c *core) storeLate(kind ld.VersionedDataKind, r row, item ld.VersionedData) (ld.VersionedData, error) {
-	stored, err := c.store(c.attempt, kind, r, item)
-	if _, malformed := asMalformed(err); malformed || isInvalidItem(err) {
-		c.keepUnstorable(kind, r.rowKey, item, err)
-		return item, nil
-	}
-	if err == nil {
-		c.unsaved.done(r.namespace, stored)
-	}
-	return stored, err
-}
-
-func (c *core) deleteLate(namespace string, obsolete []row) error {
-	if len(obsolete) == 0 {
-		return nil
-	}
-	if _, err := c.newBatchWriter(c.attempt).write(c.ctx, namespace, obsolete); err != nil {
-		return err
-	}
-	for _, r := range obsolete {
-		c.known.forget(r.rowKey)
-	}
-	return nil
+	return group.Wait()
 }

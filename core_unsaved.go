@@ -2,6 +2,7 @@ package lddynamodb
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -14,10 +15,10 @@ import (
 // DynamoDB can never hold, and what the table refused for now, which waits to be
 // written. It is served from memory, unless a row is as new.
 type unsaved struct {
-	mu    sync.Mutex
-	kinds map[string]*unsavedKind // by namespace
-	init  bool                    // the table is still to say that it holds a full data set
-	size  atomic.Int64            // the number of items; -1 if an Init without items waits
+	mu        sync.Mutex
+	kinds     map[string]*unsavedKind // by namespace
+	initWaits bool                    // the table is still to say that it holds a full data set
+	size      atomic.Int64            // the number of items; -1 if an Init without items waits
 }
 
 type unsavedKind struct {
@@ -31,7 +32,20 @@ type unsavedKind struct {
 type unsavedItem struct {
 	item    ld.VersionedData
 	waiting bool // to be written
-	decides bool // that this is what is served if the table can't be asked
+}
+
+// supersedes tells whether an update to an item is none. The same version again
+// is one, as long as it waits: its sender wants to know whether it is written.
+func (i unsavedItem) supersedes(item ld.VersionedData) bool {
+	return isNewer(i.item, item) || (i.item != nil && !i.waiting && !isNewer(item, i.item))
+}
+
+func (k *unsavedKind) list() []ld.VersionedData {
+	items := make([]ld.VersionedData, 0, len(k.items))
+	for _, kept := range k.items {
+		items = append(items, kept.item)
+	}
+	return items
 }
 
 func (u *unsaved) isEmpty() bool { return u.size.Load() == 0 }
@@ -47,9 +61,27 @@ func (u *unsaved) get(namespace, key string) unsavedItem {
 	if k == nil {
 		return unsavedItem{}
 	}
-	kept := k.items[key]
-	kept.decides = kept.item != nil || k.removed != nil
-	return kept
+	return k.items[key]
+}
+
+// withoutTable returns the newer of what is unsaved of an item and the row that was
+// last seen, if one can tell without the table what to serve: if the item is unsaved,
+// or an Init waits, of which a part may be written.
+func (u *unsaved) withoutTable(namespace, key string, last ld.VersionedData) (item ld.VersionedData, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	k := u.kinds[namespace]
+	if k == nil || (k.removed == nil && k.items[key].item == nil) {
+		return nil, false
+	}
+	return k.newestWithoutTable(key, last), true
+}
+
+func (k *unsavedKind) newestWithoutTable(key string, last ld.VersionedData) ld.VersionedData {
+	if kept := k.items[key].item; !isNewer(last, kept) || k.isRemoved(key, last) {
+		return kept
+	}
+	return last
 }
 
 // newest returns the newer of what the table has and what is unsaved. Either may
@@ -111,24 +143,28 @@ func (u *unsaved) mergeInto(namespace string, set *dataSet) {
 	u.countItems()
 }
 
-// all returns the items of an Init that waits, and of the updates that came after
-// it, or nil.
-func (u *unsaved) all(namespace string) []ld.VersionedData {
+// allWithoutTable makes the rows that were last seen what is served if the table
+// can't be asked. It returns false if no Init waits: then nobody knows all items.
+func (u *unsaved) allWithoutTable(namespace string, last *dataSet) (ok bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	k := u.kinds[namespace]
 	if k == nil || k.removed == nil {
-		return nil
+		return false
 	}
-	items := make([]ld.VersionedData, 0, len(k.items))
-	for _, kept := range k.items {
-		items = append(items, kept.item)
+	for key := range k.removed {
+		if k.newestWithoutTable(key, last.get(key)) == nil {
+			last.remove(key)
+		}
 	}
-	return items
+	for key := range k.items {
+		last.put(k.newestWithoutTable(key, last.get(key)))
+	}
+	return true
 }
 
-// keep adds an item, unless what is there is newer.
-func (u *unsaved) keep(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, waiting bool) {
+// add adds an item, unless what is there is newer.
+func (u *unsaved) add(kind ld.VersionedDataKind, key rowKey, item ld.VersionedData, waiting bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	k := u.kinds[key.namespace]
@@ -152,24 +188,24 @@ func (u *unsaved) replace(kind ld.VersionedDataKind, namespace string) *unsavedK
 }
 
 // initSaved notes an Init that the table has, but for what it can't hold.
-func (u *unsaved) initSaved(plan *initPlan) {
+func (u *unsaved) initSaved(plan []*kindPlan) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, p := range plan.kinds {
+	for _, p := range plan {
 		k := u.replace(p.kind, p.namespace)
 		for key := range p.leftOut {
 			k.items[key] = unsavedItem{item: p.items[key]}
 		}
 	}
-	u.init = false
+	u.initWaits = false
 	u.countItems()
 }
 
 // initRefused notes an Init that the table did not take.
-func (u *unsaved) initRefused(plan *initPlan, known *knownRows) {
+func (u *unsaved) initRefused(plan []*kindPlan, known *knownRows) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, p := range plan.kinds {
+	for _, p := range plan {
 		k := u.replace(p.kind, p.namespace)
 		k.removed = known.versions(p.namespace)
 		for _, r := range p.obsolete {
@@ -182,7 +218,7 @@ func (u *unsaved) initRefused(plan *initPlan, known *knownRows) {
 			delete(k.removed, key)
 		}
 	}
-	u.init = true
+	u.initWaits = true
 	u.countItems()
 }
 
@@ -191,53 +227,67 @@ func (u *unsaved) done(namespace string, stored ld.VersionedData) {
 	u.newest(namespace, stored.GetKey(), stored)
 }
 
-// kindWritten notes that all of a kind that waited is written.
-func (u *unsaved) kindWritten(namespace string) {
+// written notes that all that waited is written.
+func (u *unsaved) written() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.kinds[namespace].removed = nil
-	u.countItems()
-}
-
-func (u *unsaved) initWritten() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.init = false
+	for _, k := range u.kinds {
+		k.removed = nil
+	}
+	u.initWaits = false
 	u.countItems()
 }
 
 func (u *unsaved) hasInit() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.init
+	return u.initWaits
 }
 
 // waiting returns the kinds of which something waits to be written, in Init's
 // order.
 func (u *unsaved) waiting() []unsavedKind {
-	if u.isEmpty() {
-		return nil
-	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var waiting []unsavedKind
 	for _, k := range u.kinds {
-		w := unsavedKind{kind: k.kind, items: make(map[string]unsavedItem), removed: k.removed}
-		for key, kept := range k.items {
-			if kept.waiting {
-				w.items[key] = kept
-			}
+		if !k.isWaiting() {
+			continue
 		}
-		if len(w.items) > 0 || w.removed != nil {
-			waiting = append(waiting, w)
-		}
+		items := maps.Clone(k.items)
+		maps.DeleteFunc(items, func(_ string, kept unsavedItem) bool { return !kept.waiting })
+		waiting = append(waiting, unsavedKind{kind: k.kind, items: items, removed: k.removed})
 	}
 	slices.SortFunc(waiting, func(a, b unsavedKind) int { return cmp.Compare(initRank(a.kind), initRank(b.kind)) })
 	return waiting
 }
 
 // isWaiting tells whether anything waits to be written.
-func (u *unsaved) isWaiting() bool { return u.hasInit() || len(u.waiting()) > 0 }
+func (u *unsaved) isWaiting() bool {
+	if u.isEmpty() {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, k := range u.kinds {
+		if k.isWaiting() {
+			return true
+		}
+	}
+	return u.initWaits
+}
+
+func (k *unsavedKind) isWaiting() bool {
+	if k.removed != nil {
+		return true
+	}
+	for _, kept := range k.items {
+		if kept.waiting {
+			return true
+		}
+	}
+	return false
+}
 
 func (u *unsaved) count() int { return int(max(u.size.Load(), 0)) }
 
@@ -247,7 +297,7 @@ func (u *unsaved) countItems() {
 	for _, k := range u.kinds {
 		size += len(k.items)
 	}
-	if size == 0 && u.init {
+	if size == 0 && u.initWaits {
 		size = -1
 	}
 	u.size.Store(int64(size))

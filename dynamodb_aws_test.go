@@ -2,6 +2,7 @@ package lddynamodb
 
 import (
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -125,9 +126,10 @@ func TestEveryStoreGetsTheSessionsCertificates(t *testing.T) {
 		}
 	}
 
-	unreadable := SessionOptions(session.Options{CustomCABundle: iotest.ErrReader(io.ErrUnexpectedEOF)})
+	unreadable := SessionOptions(session.Options{CustomCABundle: iotest.ErrReader(errors.New("the disk is broken"))})
 	_, err := f.newFactory(unreadable)()
-	assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	assert.ErrorContains(t, err, "LoadCustomCABundleError")
+	assert.ErrorContains(t, err, "the disk is broken")
 	_, err = f.newFactory(unreadable, DynamoClient(f.client))()
 	assert.NoError(t, err, "with a client it plays no part")
 }

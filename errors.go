@@ -140,6 +140,13 @@ func isDenial(err error) bool {
 	return code == "AccessDeniedException"
 }
 
+// isWriteConflict tells of a write that meets one in another Region, in a global
+// table with strong consistency.
+func isWriteConflict(err error) bool {
+	code, _ := awsCode(err)
+	return code == "ReplicatedWriteConflictException"
+}
+
 // isInvalidItem tells of a write that DynamoDB refuses because of what is written.
 func isInvalidItem(err error) bool {
 	code, message := awsCode(err)
@@ -236,7 +243,7 @@ type unsavedError struct {
 }
 
 func (e *unsavedError) Error() string {
-	return fmt.Sprintf("%s: the store serves it from memory and writes it when the table can be used again: %s", e.what, e.cause)
+	return fmt.Sprintf("%s: will be written when the table can be used again: %s", e.what, e.cause)
 }
 
 func (e *unsavedError) Unwrap() error { return e.cause }

@@ -59,14 +59,17 @@ func TestErrorsAreLoggedOncePerOutage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inFakeTime(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(RequestTimeout(time.Second))
+				store := f.newStore(CacheTTL(0), RequestTimeout(time.Second))
 				for outage := 1; outage <= 2; outage++ {
 					f.transport.setInterceptor(failing(refused.answer))
-					for range 3 {
-						assert.False(t, store.Initialized())
+					assert.Equal(t, outage == 2, store.Initialized(), "once it has received an Init")
+					for _, action := range []string{"GetItem", "Query", "PutItem", "BatchWriteItem"} {
+						_, err := storeCalls[action](store, 1)
+						require.Error(t, err, action)
+					}
+					for range 3 { // what was refused is served by now
 						for _, call := range storeCalls {
-							_, err := call(store, 1)
-							require.Error(t, err)
+							_, _ = call(store, 1)
 						}
 						time.Sleep(time.Minute)
 					}
@@ -130,16 +133,18 @@ func TestErrorsOfTheAWSSettingsTellTheRemedy(t *testing.T) {
 			f := newFixture(t)
 			awsSession, err := session.NewSession(test.config)
 			require.NoError(t, err)
-			store := f.newStore(DynamoClient(dynamodb.New(awsSession)))
+			client := DynamoClient(dynamodb.New(awsSession))
 
 			for action, call := range storeCalls {
-				_, err := call(store, 1)
+				f := f.sibling(t)
+				_, err := call(f.newStore(client), 1)
 				assertTells(t, err, f.table, test.code, test.remedy)
 				if action != "BatchWriteItem" { // Init fails when it compares
 					assert.ErrorContains(t, err, action)
 				}
+				assert.Len(t, f.log.ofStores(test.remedy), 1)
 			}
-			assert.False(t, store.Initialized())
+			assert.False(t, f.newStore(client).Initialized())
 			assert.Len(t, f.log.ofStores(test.remedy), 1)
 		})
 	}
@@ -149,14 +154,15 @@ func TestMissingTable(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.table = "missing-table"
-	store := f.newStore()
 
 	for _, call := range storeCalls {
-		_, err := call(store, 1)
+		f := f.sibling(t)
+		_, err := call(f.newStore(), 1)
 		assertTells(t, err, `"missing-table"`, "ResourceNotFoundException", "there is no such table",
 			`partition key "namespace"`, `sort key "key"`)
+		assert.Len(t, f.log.ofStores("there is no such table"), 1)
 	}
-	assert.False(t, store.Initialized())
+	assert.False(t, f.newStore().Initialized())
 	assert.Len(t, f.log.ofStores("there is no such table"), 1)
 }
 
@@ -185,7 +191,7 @@ func TestTablesWithOtherKeySchemas(t *testing.T) {
 
 			const remedy = `the table seems to have another key schema; it needs the partition key "namespace" and the sort key "key"`
 			assertTells(t, err, f.table, "ValidationException", remedy)
-			assert.False(t, store.Initialized())
+			assert.False(t, f.newStore().Initialized())
 			output, err := f.client.Scan(&dynamodb.ScanInput{TableName: aws.String(f.table)})
 			require.NoError(t, err)
 			assert.Empty(t, output.Items, "Init has written nothing")

@@ -139,6 +139,13 @@ func (f *fixture) breakDown(during func()) {
 	f.transport.setInterceptor(denying())
 	during()
 	f.transport.setInterceptor(normal)
+	f.awaitEndOfOutages()
+}
+
+// awaitEndOfOutages returns when the stores have noticed that there is none any
+// more.
+func (f *fixture) awaitEndOfOutages() {
+	f.tb.Helper()
 	require.Eventually(f.tb, func() bool {
 		return len(f.log.ofStores("INFO:", "can be used again")) == len(f.log.ofStores("WARN:", "can't be used"))
 	}, hangGuard, 10*time.Millisecond)

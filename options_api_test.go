@@ -35,6 +35,9 @@ var (
 	_ func(bool) lddynamodb.FeatureStoreOption                         = lddynamodb.ConsistentReads
 	_ func(time.Duration) lddynamodb.FeatureStoreOption                = lddynamodb.RequestTimeout
 	_ func(lddynamodb.StaleValuesPolicy) lddynamodb.FeatureStoreOption = lddynamodb.StaleValues
+	_ func(func(lddynamodb.StoreStatus)) lddynamodb.FeatureStoreOption = lddynamodb.StatusListener
+
+	_ = lddynamodb.StoreStatus{Available: true, Err: error(nil), Unsaved: int(0)}
 )
 
 const (
@@ -48,7 +51,7 @@ const (
 func TestDefaultsHaveTheirDocumentedValues(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, 15*time.Second, lddynamodb.DefaultCacheTTL)
-	assert.Equal(t, 10*time.Second, lddynamodb.DefaultRequestTimeout)
+	assert.Equal(t, 5*time.Second, lddynamodb.DefaultRequestTimeout)
 	assert.Zero(t, lddynamodb.EvictStaleValues)
 }
 
@@ -59,6 +62,7 @@ func TestNothingElseIsExported(t *testing.T) {
 		"NewDynamoDBFeatureStoreFactory", "NewDynamoDBFeatureStore", "FeatureStoreOption",
 		"CacheTTL", "ClientConfig", "DynamoClient", "Logger", "Prefix", "SessionOptions", "DefaultCacheTTL",
 		"ConsistentReads", "RequestTimeout", "DefaultRequestTimeout",
+		"StatusListener", "StoreStatus",
 		"StaleValues", "StaleValuesPolicy", "EvictStaleValues", "RefreshStaleValues", "RefreshStaleValuesAsync",
 	}, exportedNames(t))
 }

@@ -24,6 +24,7 @@ func TestArgumentsThatMakeNoSenseAreRefusedAtOnce(t *testing.T) {
 	}{
 		"an empty table name":            {"", CacheTTL(0), "table name is empty"},
 		"a nil option":                   {"t", nil, "option 2 of 3 is nil"},
+		"a nil listener":                 {"t", StatusListener(nil), "listener is nil"},
 		"a nil client":                   {"t", DynamoClient(nil), "client is nil"},
 		"a client that is a nil pointer": {"t", DynamoClient((*dynamodb.DynamoDB)(nil)), "client is nil"},
 		"a negative request timeout":     {"t", RequestTimeout(-time.Nanosecond), "-1ns is negative"},

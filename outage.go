@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go/aws/request"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
 )
 
@@ -18,18 +17,9 @@ const (
 	// denialInterval is that after a denial, which takes somebody to change a
 	// policy.
 	denialInterval = 5 * time.Second
-	// noAnswerAfter is when a call without an answer makes the store find out
-	// whether others get one. DynamoDB answers in milliseconds.
-	noAnswerAfter = 2 * time.Second
-	// minPatience is how long the store waits for that answer. Together with
-	// noAnswerAfter it is the longest that a dead network holds up a call.
-	minPatience = time.Second
 	// remindInterval is the pause between two warnings about the same outage.
 	remindInterval = 10 * time.Minute
 )
-
-// An operation makes a request, with the given options.
-type operation func(ctx context.Context, options ...request.Option) error
 
 // An outage is a time in which requests fail: from the first that failed for
 // good until they work again. The store knows which requests that are, and
@@ -72,31 +62,6 @@ func newOutage(table *table, loggers ldlog.Loggers) *outage {
 	return o
 }
 
-// guard runs an operation unless it is known to fail. One that fails for good is
-// tried again at once; if that fails too, an outage begins. An outage that begins
-// meanwhile ends the operation. A failure tells about the time when its request
-// began, so after the end of an outage the operation is run once more.
-func (o *outage) guard(ctx context.Context, of target, op operation) error {
-	for {
-		if f := o.failing(of); f != nil {
-			return f.errorFor(of)
-		}
-		c := o.begin(ctx, of)
-		err := c.run(op)
-		if c.isFailure(err) && c.ctx.Err() == nil && !c.isOutdated() {
-			err = c.run(op, withoutRetries)
-		}
-		if !c.isFailure(err) {
-			c.end()
-			return err
-		}
-		if c.ctx.Err() == nil {
-			c.fail(err)
-		}
-		c.end()
-	}
-}
-
 // failing returns the failure that covers a target, or nil.
 func (o *outage) failing(of target) *failure {
 	failures := *o.failures.Load()
@@ -115,104 +80,6 @@ func (f *failure) errorFor(of target) error {
 	return &untriedError{of, f.err}
 }
 
-// A call is an operation under way.
-type call struct {
-	outage *outage
-	of     target
-	parent context.Context
-	ctx    context.Context // done when an outage begins that covers the target
-	cancel context.CancelFunc
-	ends   int // when it began
-	failed int // attempts that DynamoDB did not answer
-}
-
-func (o *outage) begin(ctx context.Context, of target) *call {
-	c := &call{outage: o, of: of, parent: ctx}
-	c.ctx, c.cancel = context.WithCancel(ctx)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	c.ends = o.ends
-	o.calls[c] = true
-	return c
-}
-
-func (c *call) end() {
-	c.cancel()
-	c.outage.mu.Lock()
-	defer c.outage.mu.Unlock()
-	delete(c.outage.calls, c)
-}
-
-// isOutdated tells whether an outage has ended since the call began.
-func (c *call) isOutdated() bool {
-	c.outage.mu.Lock()
-	defer c.outage.mu.Unlock()
-	return c.ends != c.outage.ends
-}
-
-// isFailure tells whether an error counts against the table.
-func (c *call) isFailure(err error) bool {
-	return err != nil && c.parent.Err() == nil && reachOf(c.of, err) > 0
-}
-
-// run makes the operation's request, and looks whether others get an answer if
-// this one gets none.
-func (c *call) run(op operation, options ...request.Option) error {
-	ctx, cancel := context.WithCancel(c.ctx)
-	suspected := make(chan struct{})
-	timer := time.AfterFunc(noAnswerAfter, func() {
-		defer close(suspected)
-		c.suspect(ctx)
-	})
-	err := op(c.ctx, append(options, func(r *request.Request) {
-		r.Handlers.Retry.PushFront(func(r *request.Request) {
-			c.attemptFailed(r.Error)
-			if timer.Stop() {
-				timer.Reset(noAnswerAfter)
-			}
-		})
-	})...)
-	cancel()
-	if !timer.Stop() {
-		<-suspected
-	}
-	return err
-}
-
-// attemptFailed ends the call if DynamoDB could not be reached twice: the other
-// retries would only make the caller wait.
-func (c *call) attemptFailed(err error) {
-	if c.ctx.Err() != nil || !isUnreachable(err) {
-		return
-	}
-	c.failed++
-	if c.failed == 2 {
-		c.fail(&tableError{c.of, c.outage.table.name, err})
-		c.cancel()
-	}
-}
-
-func (c *call) suspect(ctx context.Context) {
-	if !c.outage.suspecting.CompareAndSwap(false, true) {
-		return
-	}
-	defer c.outage.suspecting.Store(false)
-	probe, cancel := context.WithTimeout(ctx, minPatience)
-	defer cancel()
-	err := c.outage.table.probe(probe, c.of)
-	if ctx.Err() == nil && reachOf(c.of, err) == ofEverything {
-		c.fail(err)
-	}
-}
-
-// fail has the outage begin, unless an earlier one has ended since the call
-// began.
-func (c *call) fail(err error) {
-	if !c.isOutdated() {
-		c.outage.fail(c.of, err)
-	}
-}
-
 // What a failure says about other requests.
 const (
 	ofNothing    = iota
@@ -226,7 +93,7 @@ func reachOf(of target, err error) int {
 	switch {
 	case err == nil, malformed, f.isOfWrite() && isInvalidItem(err):
 		return ofNothing
-	case isThrottle(err), isDenial(err):
+	case isThrottle(err), isDenial(err), isWriteConflict(err):
 		return ofAction
 	default:
 		return ofEverything

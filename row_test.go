@@ -27,18 +27,12 @@ func TestMalformedRowsHarmNoOthers(t *testing.T) {
 				assert.Equal(t, map[string]ld.VersionedData{"good": flag("good", 7)}, items)
 
 				for key := range malformedRows {
-					item, err := store.Get(ld.Features, key)
-					assert.Nil(t, item, key)
-					assert.ErrorContains(t, err, "features/"+key+" ")
-					assert.NotContains(t, err.Error(), secretInFlag)
-					assert.NotContains(t, err.Error(), "424242", "a part of a flag")
+					assertGet(t, store, ld.Features, key, nil)
 				}
-
-				item, err := store.Get(ld.Features, "good")
-				require.NoError(t, err)
-				assert.Equal(t, flag("good", 7), item)
+				assertGet(t, store, ld.Features, "good", flag("good", 7))
 
 				f.assertMalformedLoggedOnce()
+				assert.Len(t, f.log.ofStores(), len(malformedRows), "it is no outage")
 			})
 		}
 	}
@@ -64,10 +58,8 @@ func TestMalformedRowIsLoggedOncePerVersion(t *testing.T) {
 	f := newFixture(t)
 	store := f.newStore(CacheTTL(0))
 	read := func() {
-		_, err := store.All(ld.Features)
-		require.NoError(t, err)
-		_, err = store.Get(ld.Features, "bad")
-		require.Error(t, err)
+		assertAll(t, store, ld.Features)
+		assertGet(t, store, ld.Features, "bad", nil)
 	}
 	for i, version := range []string{"1", "2", "2.5"} {
 		f.putFlagRow("bad", rawItem{versionAttribute: number(version), itemAttribute: text("{")})
@@ -92,17 +84,21 @@ func TestKeysOfMalformedRowsForgeNoLogLines(t *testing.T) {
 	assert.NotContains(t, lines[0], "\n")
 }
 
-// A malformed row is no outage: the table works.
-func TestMalformedRowIsLoggedAsNoOutage(t *testing.T) {
+// Else each evaluation of the flag would read the row again.
+func TestMalformedRowIsReadOnce(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	store := f.newStore()
-	f.putFlagRow("bad", malformedRows["json-cut-off"])
-
-	_, err := store.Get(ld.Features, "bad")
-
-	require.Error(t, err)
-	assert.Empty(t, f.log.ofStores("WARN:"))
+	for name, ttl := range cachingTTLs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.putFlagRow("bad", malformedRows["json-cut-off"])
+			store := f.newStore(CacheTTL(ttl))
+			for range 3 {
+				assertGet(t, store, ld.Features, "bad", nil)
+			}
+			assert.Len(t, f.transport.recorded(), 1)
+		})
+	}
 }
 
 func TestMalformedRowsGiveWayToNewerVersions(t *testing.T) {
@@ -128,9 +124,7 @@ func TestMalformedRowsGiveWayToNewerVersions(t *testing.T) {
 	}
 }
 
-// A row whose version is at least the update's can't be told from a newer item.
-// The error has the SDK run Init, which puts the row right.
-func TestMalformedRowOfTheSameVersionIsLeftToInit(t *testing.T) {
+func TestMalformedRowGivesWayToTheSameVersion(t *testing.T) {
 	t.Parallel()
 	for name, ttl := range ttls {
 		t.Run(name, func(t *testing.T) {
@@ -139,12 +133,37 @@ func TestMalformedRowOfTheSameVersionIsLeftToInit(t *testing.T) {
 			store := f.newStore(CacheTTL(ttl))
 			f.putFlagRow("bad", malformedRows["json-cut-off"])
 
-			require.ErrorContains(t, store.Upsert(ld.Features, flag("bad", 3)), "features/bad ")
+			require.NoError(t, store.Upsert(ld.Features, flag("bad", 3)))
 
-			require.NoError(t, store.Init(allData(flag("bad", 3))))
-			item, err := f.newStore(CacheTTL(ttl)).Get(ld.Features, "bad")
-			require.NoError(t, err)
-			assert.Equal(t, flag("bad", 3), item)
+			assertGet(t, store, ld.Features, "bad", flag("bad", 3))
+			assertGet(t, f.newStore(CacheTTL(ttl)), ld.Features, "bad", flag("bad", 3))
+		})
+	}
+}
+
+// The row's item may be newer, so it stays. Only an Init puts the row right. An
+// error would have the SDK send everything again, to no effect.
+func TestMalformedRowOfANewerVersionIsLeftToInit(t *testing.T) {
+	t.Parallel()
+	for name, ttl := range ttls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			store := f.newStore(CacheTTL(ttl))
+			f.putFlagRow("bad", malformedRows["json-cut-off"])
+			before := f.rows()
+
+			require.NoError(t, store.Upsert(ld.Features, flag("bad", 2)))
+
+			assertGet(t, store, ld.Features, "bad", flag("bad", 2))
+			assertAll(t, store, ld.Features, flag("bad", 2))
+			assertGet(t, f.newStore(CacheTTL(ttl)), ld.Features, "bad", nil)
+			assert.Equal(t, before, f.rows())
+			assert.Empty(t, f.log.ofStores("WARN:"))
+
+			require.NoError(t, store.Init(allData(flag("bad", 1))))
+			assertGet(t, store, ld.Features, "bad", flag("bad", 1))
+			assertGet(t, f.newStore(CacheTTL(ttl)), ld.Features, "bad", flag("bad", 1))
 		})
 	}
 }

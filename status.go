@@ -39,14 +39,16 @@ func newStatusTeller(listener func(StoreStatus), closed <-chan struct{}) *status
 	return &statusTeller{listener: listener, closed: closed, told: StoreStatus{Available: true}}
 }
 
-// update has the listener told of a status if it is a change. It never waits for
-// the listener. A change of the number alone gives way to what comes after it.
-func (t *statusTeller) update(status StoreStatus) {
+// update has the listener told of the status if that has changed. It never waits for
+// the listener. A change of the number alone gives way to what comes after it. The
+// status is found out under the lock, so that none is older than the one before.
+func (t *statusTeller) update(current func() StoreStatus) {
 	if t.listener == nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	status := current()
 	last, before := t.lastTwo()
 	switch {
 	case sameAvailability(last, status) && last.Unsaved == status.Unsaved:

@@ -113,11 +113,12 @@ func throttledWaits(t *testing.T, f *fixture, throttle reply) [][]time.Duration 
 		attempts = append(attempts, time.Now())
 		return throttle(r)
 	}, "BatchWriteItem"))
-	store := f.newStore(CacheTTL(0))
 	waits := make([][]time.Duration, maxFruitlessAttempts-1)
 	for range inits {
 		attempts = nil
+		store := f.newStore(CacheTTL(0))
 		require.Error(t, store.Init(allData(flag("f", 1))))
+		require.NoError(t, store.(io.Closer).Close())
 		require.Len(t, attempts, maxFruitlessAttempts)
 		for i := range waits {
 			waits[i] = append(waits[i], attempts[i+1].Sub(attempts[i]))
@@ -160,7 +161,7 @@ func TestInitGivesUpWhereNothingIsEverStored(t *testing.T) {
 				require.ErrorAs(t, err, &cause)
 				assert.Equal(t, dynamodb.ErrCodeProvisionedThroughputExceededException, cause.Code())
 				assert.Equal(t, wanted, stored)
-				assert.False(t, store.Initialized())
+				assert.False(t, f.newStore().Initialized())
 			})
 		})
 	}

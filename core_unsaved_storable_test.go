@@ -115,23 +115,29 @@ func TestUpsertOfATooLargeItemThatIsNotNewer(t *testing.T) {
 	}
 }
 
-// Without the table's version there is no telling whether the item is newer.
+// Without an answer, what was last seen in the table tells whether the item is
+// newer. An error would have the SDK send everything again, to no effect.
 func TestUpsertOfATooLargeItemDuringAnOutage(t *testing.T) {
 	t.Parallel()
-	for name, ttl := range map[string]time.Duration{"cached": time.Hour, "cached for ever": -1} {
+	for name, ttl := range ttls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newUnstorableFixture(t, CacheTTL(ttl))
 			require.NoError(t, f.store.Upsert(ld.Features, flag("big", 5)))
-			f.transport.setInterceptor(denying())
+			f.breakDown(func() {
+				require.NoError(t, f.store.Upsert(ld.Features, tooLarge(4)))
+				if ttl != 0 {
+					assertGet(t, f.store, ld.Features, "big", flag("big", 5))
+				}
+			})
+			f.assertServes(f.store, flag("big", 5))
 
-			require.Error(t, f.store.Upsert(ld.Features, tooLarge(4)))
-
-			assertGet(t, f.store, ld.Features, "big", flag("big", 5))
-			f.transport.setInterceptor(nil)
-			require.Eventually(t, func() bool { return len(f.log.ofStores("INFO:", "can be used again")) == 1 },
-				hangGuard, time.Millisecond)
-			assertGet(t, f.store, ld.Features, "big", flag("big", 5))
+			f.breakDown(func() {
+				require.NoError(t, f.store.Upsert(ld.Features, tooLarge(6)))
+				assertGet(t, f.store, ld.Features, "big", tooLarge(6))
+			})
+			f.assertServes(f.store, tooLarge(6))
+			f.requireHolds([]ld.VersionedData{flag("big", 5), flag("small", 1)})
 		})
 	}
 }
@@ -156,35 +162,38 @@ func TestUpsertOfATooLargeItemThatIsOlderThanTheKeptOne(t *testing.T) {
 // one with an Init.
 func TestWhatTakesTheTooLargeItemsPlace(t *testing.T) {
 	t.Parallel()
-	otherContent := flagOfSize("big", 2, maxItemBytes+1)
+	otherContent := flagOfSize("big", 3, maxItemBytes+1)
 	tests := map[string]struct {
 		update func(store ld.FeatureStore) error
 		want   ld.VersionedData
 	}{
-		"newer Upsert": {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("big", 3)) }, flag("big", 3)},
-		"newer Delete": {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "big", 3) }, nil},
-		"newer Init":   {func(s ld.FeatureStore) error { return s.Init(allData(flag("big", 3))) }, flag("big", 3)},
+		"newer Upsert": {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("big", 4)) }, flag("big", 4)},
+		"newer Delete": {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "big", 4) }, nil},
+		"newer Init":   {func(s ld.FeatureStore) error { return s.Init(allData(flag("big", 4))) }, flag("big", 4)},
 		"older Init":   {func(s ld.FeatureStore) error { return s.Init(allData(flag("big", 1))) }, flag("big", 1)},
 		"older Init, too large again": {
-			func(s ld.FeatureStore) error { return s.Init(allData(tooLarge(1))) }, tooLarge(1),
+			func(s ld.FeatureStore) error { return s.Init(allData(tooLarge(2))) }, tooLarge(2),
+		},
+		"older Init, too large again, of the row's version": {
+			func(s ld.FeatureStore) error { return s.Init(allData(tooLarge(1))) }, flag("big", 1),
 		},
 		"Init of the same version, small": {
-			func(s ld.FeatureStore) error { return s.Init(allData(flag("big", 2))) }, flag("big", 2),
+			func(s ld.FeatureStore) error { return s.Init(allData(flag("big", 3))) }, flag("big", 3),
 		},
 		"Init of the same version, with other content": {
 			func(s ld.FeatureStore) error { return s.Init(allData(otherContent)) }, otherContent,
 		},
 		"Init without it":      {func(s ld.FeatureStore) error { return s.Init(allData(flag("small", 1))) }, nil},
-		"Upsert, not newer":    {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("big", 2)) }, tooLarge(2)},
-		"Delete, not newer":    {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "big", 2) }, tooLarge(2)},
-		"Upsert of other kind": {func(s ld.FeatureStore) error { return s.Upsert(ld.Segments, segment("big", 9)) }, tooLarge(2)},
+		"Upsert, not newer":    {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("big", 3)) }, tooLarge(3)},
+		"Delete, not newer":    {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "big", 3) }, tooLarge(3)},
+		"Upsert of other kind": {func(s ld.FeatureStore) error { return s.Upsert(ld.Segments, segment("big", 9)) }, tooLarge(3)},
 	}
 	for name, test := range tests {
 		for ttlName, ttl := range ttls {
 			t.Run(name+"/"+ttlName, func(t *testing.T) {
 				t.Parallel()
 				f := newUnstorableFixture(t, CacheTTL(ttl))
-				require.NoError(t, f.store.Upsert(ld.Features, tooLarge(2)))
+				require.NoError(t, f.store.Upsert(ld.Features, tooLarge(3)))
 
 				require.NoError(t, test.update(f.store))
 
@@ -195,18 +204,18 @@ func TestWhatTakesTheTooLargeItemsPlace(t *testing.T) {
 }
 
 // Where the table is asked again at some time, what another process has put
-// there takes the place too.
+// there takes the place too, if it is as new.
 func TestNewerRowTakesTheTooLargeItemsPlace(t *testing.T) {
 	t.Parallel()
 	for name, ttl := range map[string]time.Duration{"TTL zero": 0, "TTL positive": time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newUnstorableFixture(t, CacheTTL(ttl))
-			require.NoError(t, f.store.Init(allData(tooLarge(2))))
+			require.NoError(t, f.store.Init(allData(tooLarge(3))))
 
 			require.NoError(t, f.other.Upsert(ld.Features, flag("big", 2)))
 			time.Sleep(10 * ttl)
-			f.assertServes(f.store, tooLarge(2))
+			f.assertServes(f.store, tooLarge(3))
 
 			require.NoError(t, f.other.Upsert(ld.Features, flag("big", 3)))
 			time.Sleep(10 * ttl)
@@ -261,7 +270,7 @@ func TestItemWithoutJSON(t *testing.T) {
 }
 
 // Nothing can be stored under these keys. An error would be an outage to the
-// SDK, so there is none, and reads find nothing.
+// SDK, so there is none, and only the process that received the items has them.
 func TestKeysThatDynamoDBCannotHold(t *testing.T) {
 	t.Parallel()
 	keys := []string{"", strings.Repeat("k", maxSortKeyBytes+1), strings.Repeat("é", maxSortKeyBytes/2+1), "not UTF-8: \xff"}
@@ -277,11 +286,15 @@ func TestKeysThatDynamoDBCannotHold(t *testing.T) {
 			}
 
 			require.NoError(t, store.Init(allData(items...)))
+			assertAll(t, store, ld.Features, items...)
 			f.transport.reset()
 			for _, key := range keys {
+				assertGet(t, store, ld.Features, key, flag(key, 1))
 				require.NoError(t, store.Upsert(ld.Features, flag(key, 2)))
+				assertGet(t, store, ld.Features, key, flag(key, 2))
 				require.NoError(t, store.Delete(ld.Features, key, 3))
 				assertGet(t, store, ld.Features, key, nil)
+				assertGet(t, f.newStore(CacheTTL(ttl)), ld.Features, key, nil)
 			}
 
 			assert.Empty(t, f.transport.recorded())
