@@ -90,7 +90,7 @@ func pausesOfStore(t *testing.T, flags int, duration time.Duration) (pauses []ti
 	synctest.Test(t, func(t *testing.T) {
 		reads := make(table)
 		store := newStore(t, reads)
-		for start := time.Now(); time.Since(start) < duration; time.Sleep(50 * time.Millisecond) {
+		for start := time.Now(); time.Since(start) < duration; time.Sleep(100 * time.Millisecond) {
 			for i := range flags {
 				item, err := store.Get(ld.Features, fmt.Sprint("flag-", i))
 				require.NoError(t, err)
