@@ -174,6 +174,10 @@ func userIndex(t *testing.T, user string) int {
 func assertOutcome(t *testing.T, expected outcome, result evaluation.Result) {
 	t.Helper()
 	assert.JSONEq(t, expected.value, result.Value.JSONString(), "%s for %s", result.Flag, result.User)
-	assert.Equal(t, expected.variation, result.Variation.OrElse(noVariation), "%s for %s", result.Flag, result.User)
+	variation := noVariation
+	if result.Variation != nil {
+		variation = *result.Variation
+	}
+	assert.Equal(t, expected.variation, variation, "%s for %s", result.Flag, result.User)
 	assert.Equal(t, expected.reason, result.Reason.String(), "%s for %s", result.Flag, result.User)
 }

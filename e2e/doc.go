@@ -1,9 +1,9 @@
-// Package e2e holds the tests of lddynamodb in real programs, with real
-// LaunchDarkly SDKs. Its folders hold what they are made of:
+// Package e2e holds the tests of lddynamodb in real programs, with the
+// real SDK. Its folders hold what they are made of:
 //
 //   - ldserver: the LaunchDarkly that SDKs connect to
 //   - payload: the flags, segments and users
-//   - adapter: lddynamodb's store under the Go SDK v7
+//   - ldconfig: the SDK's configurations for a local LaunchDarkly
 //   - localtable: tables in DynamoDB Local
 //   - evaluation: the values, variations and reasons of many flags
 //   - demo: what "make demo" shows

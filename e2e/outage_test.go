@@ -2,19 +2,17 @@ package e2e_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	ldclient "github.com/launchdarkly/go-server-sdk/v7"
-	"github.com/launchdarkly/go-server-sdk/v7/subsystems/ldstoreimpl"
-	"github.com/launchdarkly/go-server-sdk/v7/subsystems/ldstoretypes"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
-	v4log "gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
+	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 )
 
 // An outage of DynamoDB, with updates in the middle of it, ends with everything
@@ -44,7 +42,8 @@ func testOutage(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPo
 	w := newWorld(t)
 	writing, reading := newNetwork(), newNetwork()
 	stale := lddynamodb.StaleValues(policy)
-	streaming := w.startStreaming(t, w.factory(t, writing, lddynamodb.CacheTTL(ttl), stale))
+	factory, store := watch(w.factory(t, writing, lddynamodb.CacheTTL(ttl), stale))
+	streaming := w.startStreaming(t, factory)
 	// A daemon-mode client that caches for ever never looks at the table again,
 	// by design. So where the streaming client does, this one does not.
 	daemonTTL := max(ttl, 0)
@@ -54,7 +53,7 @@ func testOutage(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPo
 	writing.setDown(true)
 	reading.setDown(true)
 	w.updateInTheMiddle(t)
-	requireNoticed(t, streaming)
+	requireNoticed(t, store)
 	requireOutageBehaviour(t, streaming, ttl, policy)
 	requireOutageBehaviour(t, daemon, daemonTTL, policy)
 	if ttl < 0 {
@@ -67,38 +66,16 @@ func testOutage(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPo
 	requireReadOnly(t, reading)
 }
 
-// The adapter must not take an answer of the store's cache for one of the table.
-func TestAdapterAsksTheTableWhetherItIsAvailable(t *testing.T) {
-	t.Parallel()
-	forEachCacheMode(t, func(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPolicy) {
-		w := newWorld(t)
-		network := newNetwork()
-		factory := w.factory(t, network, lddynamodb.CacheTTL(ttl), lddynamodb.StaleValues(policy))
-		silent := ld.DefaultConfig
-		silent.Loggers.SetMinLevel(v4log.None)
-		store, err := adapter.PersistentDataStore(factory, silent).Build(nil)
-		require.NoError(t, err)
-		t.Cleanup(func() { assert.NoError(t, store.Close()) })
-		require.NoError(t, store.Init([]ldstoretypes.SerializedCollection{
-			{Kind: ldstoreimpl.Features()}, {Kind: ldstoreimpl.Segments()},
-		}))
-		for _, down := range []bool{true, false} {
-			network.setDown(down)
-			require.Equal(t, !down, store.IsStoreAvailable())
-		}
-	})
-}
-
 // Clients that start while DynamoDB is down work as soon as it is back.
 func TestStartInAnOutage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	network := newNetwork()
 	network.setDown(true)
-	factory := w.factory(t, network, lddynamodb.CacheTTL(shortTTL))
-	streaming := startWithoutWaiting(t, adapter.StreamingConfig(w.server.URL(), factory, nil))
-	daemon := startWithoutWaiting(t, adapter.DaemonConfig(factory, nil))
-	requireNoticed(t, streaming)
+	factory, store := watch(w.factory(t, network, lddynamodb.CacheTTL(shortTTL)))
+	streaming := startWithoutWaiting(t, ldconfig.Streaming(w.server.URL(), factory, nil))
+	requireNoticed(t, store)
+	daemon := startWithoutWaiting(t, ldconfig.Daemon(factory, nil))
 	require.Equal(t, "ERROR(CLIENT_NOT_READY)", one(t, streaming, "new-checkout", "alice").Reason.String())
 	require.Equal(t, "ERROR(EXCEPTION)", one(t, daemon, "new-checkout", "alice").Reason.String())
 
@@ -106,8 +83,8 @@ func TestStartInAnOutage(t *testing.T) {
 	w.requireServersState(t, streaming, daemon)
 }
 
-func startWithoutWaiting(t *testing.T, config ldclient.Config) *ldclient.LDClient {
-	client, err := ldclient.MakeCustomClient("sdk-test", config, 0)
+func startWithoutWaiting(t *testing.T, config ld.Config) *ld.LDClient {
+	client, err := ld.MakeCustomClient("sdk-test", config, 0)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
 	return client
@@ -135,9 +112,21 @@ func (w *world) updateInTheMiddle(t *testing.T) {
 		"on": true, "fallthrough": {"variation": 0}, "variations": ["new"], "salt": "s"}`)))
 }
 
-func requireNoticed(t *testing.T, client *ldclient.LDClient) {
+// watch also hands out the store that the factory makes, once it has made one.
+func watch(factory ld.FeatureStoreFactory) (ld.FeatureStoreFactory, *atomic.Pointer[utils.FeatureStoreWrapper]) {
+	var made atomic.Pointer[utils.FeatureStoreWrapper]
+	return func(config ld.Config) (ld.FeatureStore, error) {
+		store, err := factory(config)
+		if err == nil {
+			made.Store(store.(*utils.FeatureStoreWrapper))
+		}
+		return store, err
+	}, &made
+}
+
+func requireNoticed(t *testing.T, store *atomic.Pointer[utils.FeatureStoreWrapper]) {
 	require.Eventually(t, func() bool {
-		return !client.GetDataStoreStatusProvider().GetStatus().Available
+		return !store.Load().GetStoreStatus().Available
 	}, patience, pause, "the client must know that its store is not available")
 }
 
@@ -145,7 +134,7 @@ func requireNoticed(t *testing.T, client *ldclient.LDClient) {
 // that flags can be evaluated exactly where the settings promise it.
 func requireOutageBehaviour(
 	t *testing.T,
-	client *ldclient.LDClient,
+	client *ld.LDClient,
 	ttl time.Duration,
 	policy lddynamodb.StaleValuesPolicy,
 ) {

@@ -7,12 +7,11 @@ import (
 	"io"
 	"time"
 
-	ldclient "github.com/launchdarkly/go-server-sdk/v7"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
@@ -96,14 +95,14 @@ func (d *demo) run() error {
 
 // startWriter starts the client that is connected to the streaming server and
 // writes to the table.
-func (d *demo) startWriter() (*ldclient.LDClient, error) {
+func (d *demo) startWriter() (*ld.LDClient, error) {
 	factory, err := newFactory(d.table.Endpoint, d.table.Name)
 	if err != nil {
 		return nil, err
 	}
 	start := time.Now()
-	config := adapter.StreamingConfig(d.server.URL(), factory, nil)
-	client, err := ldclient.MakeCustomClient(sdkKey, config, patience)
+	config := ldconfig.Streaming(d.server.URL(), factory, nil)
+	client, err := ld.MakeCustomClient(sdkKey, config, patience)
 	if err != nil {
 		return nil, fmt.Errorf("starting the streaming client: %w", err)
 	}

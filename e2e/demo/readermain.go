@@ -7,12 +7,11 @@ import (
 	"io"
 	"os"
 
-	"github.com/launchdarkly/go-sdk-common/v3/ldcontext"
-	ldclient "github.com/launchdarkly/go-server-sdk/v7"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
@@ -57,7 +56,7 @@ func read(table string, in io.Reader, out io.Writer) error {
 	return nil
 }
 
-func newDaemonClient(table string) (*ldclient.LDClient, error) {
+func newDaemonClient(table string) (*ld.LDClient, error) {
 	endpoint, err := dynamolocal.Endpoint()
 	if err != nil {
 		return nil, err
@@ -66,14 +65,14 @@ func newDaemonClient(table string) (*ldclient.LDClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := ldclient.MakeCustomClient(sdkKey, adapter.DaemonConfig(factory, nil), patience)
+	client, err := ld.MakeCustomClient(sdkKey, ldconfig.Daemon(factory, nil), patience)
 	if err != nil {
 		return nil, fmt.Errorf("starting the daemon-mode client: %w", err)
 	}
 	return client, nil
 }
 
-func flagsAndUsers() ([]string, []ldcontext.Context, error) {
+func flagsAndUsers() ([]string, []ld.User, error) {
 	flags, err := evaluation.FlagKeys(payload.JSON())
 	if err != nil {
 		return nil, nil, err

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/launchdarkly/go-sdk-common/v3/ldreason"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
 )
@@ -25,7 +25,7 @@ func usersOf(results []evaluation.Result) []string {
 
 func valueOf(r evaluation.Result) string {
 	switch {
-	case r.Reason.GetErrorKind() == ldreason.EvalErrorFlagNotFound:
+	case r.Reason.GetErrorKind() == ld.EvalErrorFlagNotFound:
 		return "(no flag)"
 	case r.Value.IsNull():
 		return "(default)"

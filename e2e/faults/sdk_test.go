@@ -3,19 +3,16 @@ package faults_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"sync"
 	"testing"
 
-	"github.com/launchdarkly/go-sdk-common/v3/ldcontext"
-	"github.com/launchdarkly/go-sdk-common/v3/ldreason"
-	ldclient "github.com/launchdarkly/go-server-sdk/v7"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
 )
 
@@ -26,7 +23,7 @@ type sdkApp struct {
 	f       *fixture
 	server  *ldserver.Server
 	store   *watchedStore
-	clients []*ldclient.LDClient // the connected one first
+	clients []*ld.LDClient // the connected one first
 
 	version int            // of the latest change at LaunchDarkly
 	flags   map[string]int // their versions at LaunchDarkly
@@ -43,16 +40,16 @@ func newSDKApp(f *fixture, mode mode) *sdkApp {
 	require.NoError(f.t, err)
 	f.t.Cleanup(func() { assert.NoError(f.t, a.server.Close()) })
 
-	a.start(adapter.StreamingConfig(a.server.URL(), a.watchedFactory(), nil))
+	a.start(ldconfig.Streaming(a.server.URL(), a.watchedFactory(), nil))
 	if mode != forever {
-		a.start(adapter.DaemonConfig(f.factory(), nil))
+		a.start(ldconfig.Daemon(f.factory(), nil))
 	}
 	awaitNoProblem(f.t, a.problem)
 	return a
 }
 
-func (a *sdkApp) start(config ldclient.Config) {
-	client, err := ldclient.MakeCustomClient("sdk-test", config, patience)
+func (a *sdkApp) start(config ld.Config) {
+	client, err := ld.MakeCustomClient("sdk-test", config, patience)
 	require.NoError(a.f.t, err)
 	a.f.t.Cleanup(func() { assert.NoError(a.f.t, client.Close()) })
 	a.clients = append(a.clients, client)
@@ -98,13 +95,13 @@ func (a *sdkApp) evaluations() []func() answer {
 	return ways
 }
 
-func (a *sdkApp) evaluate(client *ldclient.LDClient) answer {
+func (a *sdkApp) evaluate(client *ld.LDClient) answer {
 	// The error says no more than the reason does.
-	version, detail, _ := client.IntVariationDetail(checkout, ldcontext.New("alice"), 0)
+	version, detail, _ := client.IntVariationDetail(checkout, ld.NewUser("alice"), 0)
 	switch {
-	case detail.Reason.GetErrorKind() == ldreason.EvalErrorFlagNotFound:
+	case detail.Reason.GetErrorKind() == ld.EvalErrorFlagNotFound:
 		return absent
-	case detail.Reason.GetKind() == ldreason.EvalReasonError:
+	case detail.Reason.GetKind() == ld.EvalReasonError:
 		return failed
 	case version < a.version:
 		return lastKnown
@@ -141,15 +138,15 @@ func (a *sdkApp) watchedFactory() ld.FeatureStoreFactory {
 		if err != nil {
 			return nil, err
 		}
-		a.store = &watchedStore{FeatureStore: store, f: a.f}
+		a.store = &watchedStore{FeatureStoreWrapper: store.(*utils.FeatureStoreWrapper), f: a.f}
 		return a.store, nil
 	}
 }
 
 // A watchedStore knows what the SDK has told it of checkout, and which updates
-// it acknowledged and lost.
+// it acknowledged and lost. The SDK sees its status.
 type watchedStore struct {
-	ld.FeatureStore
+	*utils.FeatureStoreWrapper
 	f *fixture
 
 	mu      sync.Mutex
@@ -158,7 +155,7 @@ type watchedStore struct {
 }
 
 func (s *watchedStore) Init(data map[ld.VersionedDataKind]map[string]ld.VersionedData) error {
-	err := s.FeatureStore.Init(data)
+	err := s.FeatureStoreWrapper.Init(data)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.version = max(s.version, data[ld.Features][checkout].GetVersion())
@@ -166,7 +163,7 @@ func (s *watchedStore) Init(data map[ld.VersionedDataKind]map[string]ld.Versione
 }
 
 func (s *watchedStore) Upsert(kind ld.VersionedDataKind, item ld.VersionedData) error {
-	err := s.FeatureStore.Upsert(kind, item)
+	err := s.FeatureStoreWrapper.Upsert(kind, item)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.updates.add(s.f, kind, item, err)
@@ -179,8 +176,6 @@ func (s *watchedStore) counted() updateCount {
 	defer s.mu.Unlock()
 	return s.updates
 }
-
-func (s *watchedStore) Close() error { return s.FeatureStore.(io.Closer).Close() }
 
 // await waits until an Init or Upsert of that version has succeeded or failed.
 func (s *watchedStore) await(t *testing.T, version int) {
