@@ -32,7 +32,7 @@ type Report struct {
 	Changed           evaluation.Result   // by the reading process, after it
 	Rows              []localtable.Row    // the table at the end
 	ReaderPID         int
-	ServerConnections int // how many the streaming server has had
+	ServerConnections int // how many streams the LaunchDarkly service has had
 }
 
 // Run shows everything, and tells about it on out, in colors where asked for.
@@ -93,7 +93,7 @@ func (d *demo) run() error {
 	return d.listRows()
 }
 
-// startWriter starts the client that is connected to the streaming server and
+// startWriter starts the client that is connected to the LaunchDarkly service and
 // writes to the table.
 func (d *demo) startWriter() (*ld.LDClient, error) {
 	factory, err := newFactory(d.table.Endpoint, d.table.Name)

@@ -48,7 +48,7 @@ func (p *printer) fact(name, format string, values ...any) {
 
 func (p *printer) written(url string, table *localtable.Table, rows int, took time.Duration) {
 	p.heading(1, "A process streams its flags and puts them in a table")
-	p.fact("LaunchDarkly", "%s, a local streaming server", url)
+	p.fact("LaunchDarkly", "%s, a local service for tests", url)
 	p.fact("DynamoDB", "%s, table %s", table.Endpoint, table.Name)
 	p.fact("rows", "%d, written before the client was ready, in %s", rows, milliseconds(took))
 }
