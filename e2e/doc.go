@@ -8,6 +8,7 @@
 //   - evaluation: the values, variations and reasons of many flags
 //   - demo: what "make demo" shows
 //
-// Tests with the SDK for Node.js are in the folder node, and those of networks and
-// tables that fail in the folder faults.
+// Tests with LaunchDarkly's SDK for Node.js are in the folder node, those with its
+// Go SDK v7 in the folder v7, and those of networks and tables that fail in the
+// folder faults.
 package e2e
