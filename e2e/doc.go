@@ -4,6 +4,7 @@
 //   - ldserver: the LaunchDarkly that SDKs connect to
 //   - payload: the flags, segments and users
 //   - ldconfig: the SDK's configurations for a local LaunchDarkly
+//   - clientlog: what clients log, and what can be told from that
 //   - localtable: tables in DynamoDB Local
 //   - evaluation: the values, variations and reasons of many flags
 //   - demo: what "make demo" shows

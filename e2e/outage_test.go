@@ -6,13 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 )
 
 // An outage of DynamoDB, with updates in the middle of it, ends with everything
@@ -53,7 +51,7 @@ func testOutage(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPo
 	writing.setDown(true)
 	reading.setDown(true)
 	w.updateInTheMiddle(t)
-	requireNoticed(t, store)
+	store.requireNoticed(t)
 	requireOutageBehaviour(t, streaming, ttl, policy)
 	requireOutageBehaviour(t, daemon, daemonTTL, policy)
 	if ttl < 0 {
@@ -73,21 +71,16 @@ func TestStartInAnOutage(t *testing.T) {
 	network := newNetwork()
 	network.setDown(true)
 	factory, store := watch(w.factory(t, network, lddynamodb.CacheTTL(shortTTL)))
-	streaming := startWithoutWaiting(t, ldconfig.Streaming(w.server.URL(), factory, nil))
-	requireNoticed(t, store)
-	daemon := startWithoutWaiting(t, ldconfig.Daemon(factory, nil))
+	streaming := w.startStreamingFor(t, factory, 0)
+	store.requireNoticed(t)
+	daemon := startDaemon(t, w.factory(t, network, lddynamodb.CacheTTL(shortTTL)))
 	require.Equal(t, "ERROR(CLIENT_NOT_READY)", one(t, streaming, "new-checkout", "alice").Reason.String())
 	require.Equal(t, "ERROR(EXCEPTION)", one(t, daemon, "new-checkout", "alice").Reason.String())
 
 	network.setDown(false)
+	// Until then the SDK has a data race between its stream and evaluations.
+	require.Eventually(t, func() bool { return store.inits.Load() >= 2 }, patience, pause)
 	w.requireServersState(t, streaming, daemon)
-}
-
-func startWithoutWaiting(t *testing.T, config ld.Config) *ld.LDClient {
-	client, err := ld.MakeCustomClient("sdk-test", config, 0)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, client.Close()) })
-	return client
 }
 
 // requireReadOnly sees that a client in daemon mode has only read.
@@ -112,22 +105,35 @@ func (w *world) updateInTheMiddle(t *testing.T) {
 		"on": true, "fallthrough": {"variation": 0}, "variations": ["new"], "salt": "s"}`)))
 }
 
-// watch also hands out the store that the factory makes, once it has made one.
-func watch(factory ld.FeatureStoreFactory) (ld.FeatureStoreFactory, *atomic.Pointer[utils.FeatureStoreWrapper]) {
-	var made atomic.Pointer[utils.FeatureStoreWrapper]
-	return func(config ld.Config) (ld.FeatureStore, error) {
-		store, err := factory(config)
-		if err == nil {
-			made.Store(store.(*utils.FeatureStoreWrapper))
-		}
-		return store, err
-	}, &made
+// A watchedStore tells what the SDK knows of it and how often it was sent
+// everything.
+type watchedStore struct {
+	*utils.FeatureStoreWrapper
+	inits atomic.Int64
 }
 
-func requireNoticed(t *testing.T, store *atomic.Pointer[utils.FeatureStoreWrapper]) {
-	require.Eventually(t, func() bool {
-		return !store.Load().GetStoreStatus().Available
-	}, patience, pause, "the client must know that its store is not available")
+// watch returns the store that the factory will have made for the client.
+func watch(factory ld.FeatureStoreFactory) (ld.FeatureStoreFactory, *watchedStore) {
+	var watched watchedStore
+	return func(config ld.Config) (ld.FeatureStore, error) {
+		store, err := factory(config)
+		if err != nil {
+			return nil, err
+		}
+		watched.FeatureStoreWrapper = store.(*utils.FeatureStoreWrapper)
+		return &watched, nil
+	}, &watched
+}
+
+func (s *watchedStore) Init(data map[ld.VersionedDataKind]map[string]ld.VersionedData) error {
+	err := s.FeatureStoreWrapper.Init(data)
+	s.inits.Add(1)
+	return err
+}
+
+func (s *watchedStore) requireNoticed(t *testing.T) {
+	require.Eventually(t, func() bool { return !s.GetStoreStatus().Available }, patience, pause,
+		"the client must know that its store is not available")
 }
 
 // requireOutageBehaviour waits until no cached value can be fresh, and sees

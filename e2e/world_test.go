@@ -11,6 +11,7 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/clientlog"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
@@ -68,7 +69,19 @@ func (w *world) factory(
 // startStreaming starts a client that is connected to LaunchDarkly and has
 // everything in the table already.
 func (w *world) startStreaming(t *testing.T, factory ld.FeatureStoreFactory) *ld.LDClient {
-	return startClient(t, ldconfig.Streaming(w.server.URL(), factory, nil))
+	return w.startStreamingFor(t, factory, patience)
+}
+
+// startStreamingFor waits no longer than told for the client to have everything.
+func (w *world) startStreamingFor(t *testing.T, factory ld.FeatureStoreFactory, waitFor time.Duration) *ld.LDClient {
+	var log clientlog.Log
+	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Streaming(w.server.URL(), factory, &log), waitFor)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.Eventually(t, log.TookOutagesIn, patience, pause)
+		assert.NoError(t, client.Close())
+	})
+	return client
 }
 
 // startDaemon starts a client that reads the table only.

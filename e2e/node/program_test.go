@@ -14,6 +14,7 @@ import (
 	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/clientlog"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
@@ -54,12 +55,16 @@ type goProgram struct{ client *ld.LDClient }
 func startGo(t *testing.T, table *localtable.Table, o options) program {
 	factory := newFactory(t, table, lddynamodb.Prefix(o.prefix))
 	config := ldconfig.Daemon(factory, nil)
+	var log clientlog.Log
 	if o.server != nil {
-		config = ldconfig.Streaming(o.server.URL(), factory, nil)
+		config = ldconfig.Streaming(o.server.URL(), factory, &log)
 	}
 	client, err := ld.MakeCustomClient("sdk-test", config, patience)
 	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, client.Close()) })
+	t.Cleanup(func() {
+		assert.Eventually(t, log.TookOutagesIn, patience, pause)
+		assert.NoError(t, client.Close())
+	})
 	return goProgram{client}
 }
 
