@@ -16,17 +16,28 @@ type fault struct {
 	begin  func(*fixture)
 	mend   func(*fixture) // nil: the network becomes as it should be
 
-	timeout   time.Duration // RequestTimeout; 0: more than any request takes
+	timeout   time.Duration // RequestTimeout; 0: the default
 	ownServer bool          // that can be killed
-	underSDKs bool          // to be tested with whole SDKs, too
+	underSDKs bool          // to be tested with SDK clients, too
+}
+
+// ownServerModes are fewer, since it takes long to start so many of them.
+var ownServerModes = []mode{uncached, refresh, forever}
+
+// while is how long evaluations are watched during the fault.
+func (f fault) while() time.Duration {
+	if f.effect == slow || f.effect == flaky {
+		return 2 * time.Second
+	}
+	return while
 }
 
 // faults in the order of the table of results.
 var faults = []fault{
 	{name: "Connections refused", says: "connection refused", begin: refuse, underSDKs: true},
-	{name: "Black hole", says: "gave up after 1s", begin: behave(conduct{swallow: true}), timeout: time.Second, underSDKs: true},
-	{name: "Responses 2 s late", effect: slow, begin: behave(conduct{delay: 2 * time.Second})},
-	{name: "Responses 2 s late, 1 s timeout", says: "gave up after 1s", begin: behave(conduct{delay: 2 * time.Second}), timeout: time.Second},
+	{name: "Black hole", says: "no answer in time", begin: behave(conduct{swallow: true}), underSDKs: true},
+	{name: "Responses 1 s late", effect: slow, begin: behave(conduct{delay: time.Second})},
+	{name: "Responses 2 s late, 1 s timeout", says: "no answer in time", begin: behave(conduct{delay: 2 * time.Second}), timeout: time.Second},
 	{name: "Connections reset amid a response", begin: behave(conduct{reset: true})},
 
 	{name: "Responses cut in half", begin: intercept(damage(cutInHalf, true))},

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go/aws"
@@ -20,6 +21,7 @@ type network struct {
 	wallet *wallet
 
 	http      *http.Transport
+	requests  atomic.Int64
 	mu        sync.Mutex
 	intercept interceptor
 }
@@ -38,13 +40,12 @@ func newNetwork(t *testing.T, endpoint string) *network {
 	return n
 }
 
-// awsConfig is for stores that use the network. Few retries keep the tests
-// short.
+// awsConfig is for stores that use the network. The AWS SDK retries as often as
+// it does by default.
 func (n *network) awsConfig() *aws.Config {
 	return localtable.Config("http://" + n.proxy.address).
 		WithCredentials(credentials.NewCredentials(n.wallet)).
-		WithHTTPClient(&http.Client{Transport: n}).
-		WithMaxRetries(1)
+		WithHTTPClient(&http.Client{Transport: n})
 }
 
 // setInterceptor puts an interceptor in the place of the one before it. nil
@@ -57,6 +58,7 @@ func (n *network) setInterceptor(i interceptor) {
 
 // RoundTrip makes the network an HTTP transport.
 func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
+	n.requests.Add(1)
 	n.mu.Lock()
 	intercept := n.intercept
 	n.mu.Unlock()

@@ -24,6 +24,8 @@ var soakTime = flag.Duration("soak", time.Minute, "how long TestSoak works")
 
 const (
 	soakKeys = 200
+	// sdkPoll is how often the SDK looks whether an outage is over.
+	sdkPoll = 500 * time.Millisecond
 	// soakHeapSlack is what a process may use more of than before: buffers and
 	// pools of its libraries. A leak in a soak of ten minutes is far larger.
 	soakHeapSlack = 8 << 20
@@ -128,7 +130,7 @@ func (s *soak) openStores() {
 func (s *soak) open(host *rpc.Client, store int, mode mode) {
 	m := &soakMember{soak: s, host: host, store: store, mode: mode}
 	m.proxy = newProxy(s.t, strings.TrimPrefix(s.table.Endpoint, "http://"))
-	settings := StoreSettings{s.table.Name, m.proxy.address, slices.Index(modes, mode)}
+	settings := StoreSettings{s.table.Name, m.proxy.address, slices.Index(allModes, mode)}
 	require.NoError(s.t, host.Call("Host.Open", settings, nil))
 	s.members = append(s.members, m)
 }
