@@ -5,6 +5,7 @@
 //   - payload: the flags, segments and users
 //   - ldconfig: the SDK's configurations for a local LaunchDarkly
 //   - clientlog: what clients log, and what can be told from that
+//   - tcpproxy: a network to DynamoDB Local that can be cut
 //   - localtable: tables in DynamoDB Local
 //   - evaluation: the values, variations and reasons of many flags
 //   - demo: what "make demo" shows

@@ -67,6 +67,20 @@ func pad(text string, columns int) string {
 	return text + strings.Repeat(" ", max(columns-width(text), 1))
 }
 
+// wrap breaks a text at spaces into lines of a number of columns at most, where
+// its words allow it.
+func wrap(text string, columns int) (lines []string) {
+	line := ""
+	for _, word := range strings.Split(text, " ") {
+		if line != "" && width(line)+1+width(word) > columns {
+			lines, line = append(lines, line), word
+			continue
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return append(lines, line)
+}
+
 func shorten(text string, columns int) string {
 	if width(text) <= columns {
 		return text

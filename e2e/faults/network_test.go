@@ -10,14 +10,16 @@ import (
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/credentials"
+	"github.com/stretchr/testify/require"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/tcpproxy"
 )
 
 // A network is how stores reach DynamoDB Local: over HTTP, with credentials,
 // through a proxy. Each of them can have its faults.
 type network struct {
-	proxy  *proxy
+	proxy  *tcpproxy.Proxy
 	wallet *wallet
 
 	http      *http.Transport
@@ -40,10 +42,18 @@ func newNetwork(t *testing.T, endpoint string) *network {
 	return n
 }
 
+// newProxy starts a proxy for the server at an address, until the test ends.
+func newProxy(t *testing.T, target string) *tcpproxy.Proxy {
+	proxy, err := tcpproxy.Start(target)
+	require.NoError(t, err)
+	t.Cleanup(proxy.Close)
+	return proxy
+}
+
 // awsConfig is for stores that use the network. The AWS SDK retries as often as
 // it does by default.
 func (n *network) awsConfig() *aws.Config {
-	return localtable.Config("http://" + n.proxy.address).
+	return localtable.Config("http://" + n.proxy.Address()).
 		WithCredentials(credentials.NewCredentials(n.wallet)).
 		WithHTTPClient(&http.Client{Transport: n})
 }
