@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
@@ -54,8 +55,12 @@ func testOutage(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPo
 	store.requireNoticed(t)
 	requireOutageBehaviour(t, streaming, ttl, policy)
 	requireOutageBehaviour(t, daemon, daemonTTL, policy)
-	if ttl < 0 {
-		w.requireServersValues(t, streaming) // it keeps what the table could not take
+	// Whatever the cache keeps, the client serves what the table could not take.
+	awaitOutcome(t, streaming, "born-in-the-outage", outcome{`"new"`, 0, "FALLTHROUGH"})
+	awaitOutcome(t, streaming, "welcome-message", outcome{`"Hello!"`, 0, "OFF"})
+	awaitOutcome(t, streaming, "button-color", outcome{`null`, noVariation, "ERROR(FLAG_NOT_FOUND)"})
+	if keepsStale(ttl, policy) {
+		w.requireServersValues(t, streaming)
 	}
 
 	writing.setDown(false)
@@ -74,7 +79,7 @@ func TestStartInAnOutage(t *testing.T) {
 	streaming := w.startStreamingFor(t, factory, 0)
 	store.requireNoticed(t)
 	daemon := startDaemon(t, w.factory(t, network, lddynamodb.CacheTTL(shortTTL)))
-	require.Equal(t, "ERROR(CLIENT_NOT_READY)", one(t, streaming, "new-checkout", "alice").Reason.String())
+	w.requireServersValues(t, streaming) // it serves what the table could not take
 	require.Equal(t, "ERROR(EXCEPTION)", one(t, daemon, "new-checkout", "alice").Reason.String())
 
 	network.setDown(false)
@@ -144,10 +149,24 @@ func requireOutageBehaviour(
 	ttl time.Duration,
 	policy lddynamodb.StaleValuesPolicy,
 ) {
-	expected := "TARGET_MATCH"
-	if ttl == 0 || (ttl > 0 && policy == lddynamodb.EvictStaleValues) {
-		expected = "ERROR(EXCEPTION)"
+	expected := "ERROR(EXCEPTION)"
+	if keepsStale(ttl, policy) {
+		expected = "TARGET_MATCH"
 	}
 	time.Sleep(max(ttl, 0))
 	require.Equal(t, expected, one(t, client, "new-checkout", "alice").Reason.String())
+}
+
+// keepsStale tells whether values that were read before are served in an outage.
+func keepsStale(ttl time.Duration, policy lddynamodb.StaleValuesPolicy) bool {
+	return ttl < 0 || ttl > 0 && policy != lddynamodb.EvictStaleValues
+}
+
+func awaitOutcome(t *testing.T, client *ld.LDClient, flag string, expected outcome) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		result := one(t, client, flag, "eve")
+		assert.Equal(c, expected.reason, result.Reason.String())
+		assert.JSONEq(c, expected.value, result.Value.JSONString())
+	}, patience, pause)
 }

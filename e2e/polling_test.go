@@ -35,3 +35,26 @@ func TestAPollingClientKeepsTheTableUpToDate(t *testing.T) {
 	w.requireServersState(t, polling, daemon)
 	require.Equal(t, 2, w.server.Polls())
 }
+
+// DynamoDB refuses what the client gets at its first poll. LaunchDarkly has nothing
+// new after that, so the SDK never sends it again.
+func TestAPollingClientWhoseFirstInitWasRefused(t *testing.T) {
+	t.Parallel()
+	forEachCacheMode(t, func(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPolicy) {
+		w := newWorld(t)
+		network := newNetwork()
+		network.setDown(true)
+		options := []lddynamodb.FeatureStoreOption{lddynamodb.CacheTTL(ttl), lddynamodb.StaleValues(policy)}
+		factory, store := watch(w.factory(t, network, options...))
+		polling := w.startPolling(t, factory, 0)
+		require.Eventually(t, func() bool { return store.inits.Load() == 1 }, patience, pause)
+		require.Equal(t, w.evaluate(t, w.startReference(t)), w.evaluate(t, polling), "it serves what it was sent")
+
+		network.setDown(false)
+		back := time.Now()
+		require.EventuallyWithT(t, func(c *assert.CollectT) { w.requireTableLikeServer(c) }, patience, pause)
+		t.Logf("the table is right %s after it is back", time.Since(back).Round(10*time.Millisecond))
+		require.Equal(t, 1, w.server.Polls())
+		w.requireServersState(t, polling, startDaemon(t, w.factory(t, newNetwork())))
+	})
+}
