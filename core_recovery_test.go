@@ -266,7 +266,7 @@ func TestDeniedWrites(t *testing.T) {
 	for name, refused := range map[string]func(store ld.FeatureStore) error{
 		"Upsert": func(store ld.FeatureStore) error { return store.Upsert(ld.Features, flag("new-0", 1)) },
 		"Init": func(store ld.FeatureStore) error {
-			return store.Init(allData(append(numberedFlags("new", 1000), flag("f", 1), segment("s", 2))...))
+			return store.Init(allData(append(numberedFlags("new", 1000), flag("f", 1))...))
 		},
 	} {
 		for modeName, options := range outageModes {
@@ -299,6 +299,29 @@ func TestDeniedWrites(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// The table may answer, and refuse writes for other reasons.
+func TestLateWriteIsTriedOnceASecond(t *testing.T) {
+	t.Parallel()
+	for _, faultName := range []string{"internal error", "connection refused", "throttling"} {
+		t.Run(faultName, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				store := f.newStore(CacheTTL(0))
+				f.transport.setInterceptor(failing(faults[faultName].answer, "PutItem"))
+				require.Error(t, store.Upsert(ld.Features, flag("f", 1)))
+				require.Error(t, store.Upsert(ld.Segments, segment("s", 1)))
+				time.Sleep(time.Second)
+				f.transport.reset()
+				time.Sleep(time.Minute)
+				assert.InDelta(t, 60, len(f.transport.writes()), 5, "and without the AWS SDK's retries")
+				require.NoError(t, get(store, "g")())
+				require.NoError(t, all(store)())
+				assert.Len(t, f.log.ofStores(), 1)
+			})
+		})
 	}
 }
 
