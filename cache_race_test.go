@@ -119,6 +119,30 @@ func TestManyReadsThatWritesOvertake(t *testing.T) {
 	}
 }
 
+// With a short TTL, there may always be another All that ends while a Get is under
+// way.
+func TestGetOfAnAbsentKeyIsReadOnceWhateverAllFinds(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	require.NoError(t, f.newStore().Init(allData(flag("g", 1))))
+	store := f.newStore(CacheTTL(time.Nanosecond))
+	var found ld.VersionedData
+	read := f.holdResponse("GetItem", `"absent"`).during(func() (err error) {
+		found, err = store.Get(ld.Features, "absent")
+		return err
+	})
+	f.transport.reset()
+	for range 5 {
+		assertAll(t, store, ld.Features, flag("g", 1))
+	}
+
+	read.finish()
+
+	assert.Nil(t, found)
+	assert.Len(t, f.transport.recorded("Query"), 5)
+	assert.Empty(t, f.transport.recorded("GetItem"), "no second one")
+}
+
 // An update is seen by a read as soon as the table has it, before the store has
 // the response. From then on nobody sees what was before it.
 func TestAnUpdateUnderWayThatWasSeenIsNotUnseen(t *testing.T) {

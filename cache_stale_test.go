@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,18 +36,6 @@ func inStaleTime(t *testing.T, knowsAll bool, test func(t *testing.T, f *fixture
 	}
 }
 
-// probes are the requests by which the SDK asks whether an outage is over.
-func (f *fixture) probes() []*sentRequest { return f.requestsWith(initedKey) }
-
-func (f *fixture) requestsWith(text string) (found []*sentRequest) {
-	for _, r := range f.transport.recorded() {
-		if strings.Contains(string(r.body), text) {
-			found = append(found, r)
-		}
-	}
-	return found
-}
-
 // freshIsServed reads until the store has version 2 of the flag f, and all else
 // that it is to have then. One round may serve what is stale.
 func freshIsServed(t *testing.T, store ld.FeatureStore) {
@@ -69,7 +56,7 @@ func TestStaleValuesAreServedDuringAnOutage(t *testing.T) {
 		time.Sleep(time.Minute)
 		f.transport.setInterceptor(denying())
 
-		const outage, every = 10 * time.Minute, 100 * time.Millisecond
+		const outage, every = 9 * time.Minute, 100 * time.Millisecond
 		for range outage / every {
 			assertGet(t, store, ld.Features, "f", flag("f", 1))
 			assertGet(t, store, ld.Features, "absent", nil)
@@ -77,17 +64,17 @@ func TestStaleValuesAreServedDuringAnOutage(t *testing.T) {
 			time.Sleep(every)
 		}
 
-		synctest.Wait() // a probe may be just on its way
-		synctest.Wait() // for a probe of just now
-		probes := len(f.probes())
-		assert.NotZero(t, probes, "the SDK was not told")
-		assert.LessOrEqual(t, probes, int(outage/(500*time.Millisecond)))
-		assert.LessOrEqual(t, len(f.transport.recorded())-probes, 3, "one for each value that was known")
+		for _, action := range readActions {
+			const calls = 2 * 2 // at most a read and its trial for each value that was known
+			requests := len(f.transport.recorded(action))
+			assert.Greater(t, requests, calls, "%s: the store looks for the outage's end", action)
+			assert.LessOrEqual(t, requests, calls+int(outage/denialInterval), action)
+		}
 		assert.Len(t, f.log.ofStores(), 1)
 		assert.Len(t, f.log.ofStores("WARN", f.table, "AccessDenied"), 1)
 
 		f.transport.setInterceptor(holding(t, flag("f", 2)))
-		time.Sleep(time.Second) // the SDK asks twice in it
+		time.Sleep(denialInterval + retryInterval)
 
 		freshIsServed(t, store)
 		assert.Len(t, f.log.ofStores(), 2)
@@ -105,7 +92,7 @@ func TestStaleItemsNeedNoCompleteSet(t *testing.T) {
 			assertGet(t, store, ld.Features, "absent", nil)
 			time.Sleep(time.Millisecond)
 		}
-		assert.LessOrEqual(t, len(f.transport.recorded()), 2)
+		assert.LessOrEqual(t, len(f.transport.recorded()), 4, "for each value at most a read and its trial")
 		assert.Error(t, get(store, "never read")(), "there is nothing to serve")
 		assert.Error(t, all(store)(), "there is nothing to serve")
 	})
@@ -121,7 +108,8 @@ func TestCallsDoNotWaitForAnOutageOneByOne(t *testing.T) {
 		begin := time.Now()
 		assertGet(t, store, ld.Features, "f", flag("f", 1))
 		synctest.Wait()
-		time.Sleep(DefaultRequestTimeout - time.Since(begin)) // where the first call did not wait
+		time.Sleep(noAnswerAfter + minPatience - time.Since(begin)) // where the first call did not wait
+		synctest.Wait()
 
 		begin = time.Now()
 		for range 1000 {
@@ -132,22 +120,18 @@ func TestCallsDoNotWaitForAnOutageOneByOne(t *testing.T) {
 	})
 }
 
-// An application may call All alone. Once a read has failed, no further one is
-// tried until the SDK finds that the outage is over.
+// An application may call All alone. Once a read and its trial have failed, no
+// call makes a further one.
 func TestAllAloneFindsOutAboutAnOutage(t *testing.T) {
 	inStaleTime(t, true, func(t *testing.T, f *fixture, store ld.FeatureStore) {
 		time.Sleep(time.Hour)
-		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-			if r.action == "GetItem" {
-				return blackHole(r) // of the SDK's question, no answer comes
-			}
-			return denying()(r, send)
-		})
+		f.transport.setInterceptor(denying())
 		for range 100 {
 			assertAll(t, store, ld.Features, flag("f", 1))
 			synctest.Wait()
 		}
-		assert.Len(t, f.transport.recorded("Query"), 1)
+		assert.Len(t, f.transport.recorded("Query"), 2)
+		assert.Empty(t, f.transport.recorded("GetItem"))
 	})
 }
 
@@ -155,18 +139,35 @@ func TestStaleValuesEvicted(t *testing.T) {
 	t.Parallel()
 	inFakeTime(t, func(t *testing.T, f *fixture) {
 		f.transport.setInterceptor(holding(t, flag("f", 1)))
-		store := f.newStore(CacheTTL(time.Minute))
+		store := f.newStore(CacheTTL(time.Minute), StaleValues(EvictStaleValues))
 		assertGet(t, store, ld.Features, "f", flag("f", 1))
 		assertAll(t, store, ld.Features, flag("f", 1))
 		f.transport.setInterceptor(denying())
-		time.Sleep(time.Minute - time.Nanosecond)
+		time.Sleep(time.Minute - time.Minute/spread - time.Nanosecond)
 		assertGet(t, store, ld.Features, "f", flag("f", 1))
 		assertAll(t, store, ld.Features, flag("f", 1))
 
-		time.Sleep(time.Nanosecond)
+		time.Sleep(time.Minute/spread + time.Nanosecond)
 
 		assert.Error(t, get(store, "f")())
 		assert.Error(t, all(store)())
+	})
+}
+
+func TestStaleValuesAreRefreshedByDefault(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(holding(t, flag("f", 1)))
+		store := f.newStore()
+		assertHas(t, store, flag("f", 1))
+		time.Sleep(time.Hour)
+		f.transport.setInterceptor(denying())
+		assertHas(t, store, flag("f", 1))
+		f.transport.setInterceptor(holding(t, flag("f", 2)))
+
+		time.Sleep(time.Hour)
+
+		assertHas(t, store, flag("f", 2))
 	})
 }
 
@@ -289,7 +290,8 @@ func TestRefreshStaleValuesWaitsForTheTable(t *testing.T) {
 	})
 }
 
-// asyncFixture is in fake time. Its store has read flags, which have expired.
+// inAsyncTime runs a test in fake time, on a store that has read flags, which have
+// expired.
 func inAsyncTime(t *testing.T, flags int, test func(t *testing.T, f *fixture, store ld.FeatureStore)) {
 	t.Parallel()
 	inFakeTime(t, func(t *testing.T, f *fixture) {

@@ -268,6 +268,57 @@ func TestUnknownKeysTakeLittleMemory(t *testing.T) {
 	}
 }
 
+// Of keys that are absent and that take turns, only those are read again that had
+// to be forgotten.
+func TestMoreUnknownKeysThanAreKeptMostlyHit(t *testing.T) {
+	t.Parallel()
+	k := newKindCache(ld.Features, "features", newClock(), time.Hour, false)
+	loads := 0
+	for round := range 10 {
+		loads = 0
+		for i := range maxAbsent + 1 {
+			_, err := k.read(strconv.Itoa(i), func() (ld.VersionedData, error) { loads++; return nil, nil })
+			require.NoError(t, err)
+		}
+		if round == 0 {
+			assert.Equal(t, maxAbsent+1, loads)
+		} else {
+			assert.Less(t, loads, maxAbsent/2)
+		}
+	}
+}
+
+// An application may cut its keys from something large, and the cache must not
+// hold on to that.
+func TestKeysOfCallersAreNotKept(t *testing.T) {
+	f := newFixture(t)
+	const keys, size = 30, 1 << 20
+	for i := range keys {
+		f.putFlagRow(fmt.Sprint("flag", i), rawItem{
+			versionAttribute: number("3"), itemAttribute: text(flagJSON(fmt.Sprint("flag", i), "3"))})
+		f.putFlagRow(fmt.Sprint("deleted", i), rawItem{versionAttribute: number("3"), itemAttribute: text(`{"version":3,"deleted":true}`)})
+		f.putFlagRow(fmt.Sprint("malformed", i), malformedRows["json-cut-off"])
+	}
+	for mode, ttl := range ttls {
+		t.Run(mode, func(t *testing.T) {
+			store := f.newStore(CacheTTL(ttl))
+			for _, sort := range []string{"flag", "deleted", "malformed", "absent"} {
+				require.NoError(t, get(store, sort+"0")())
+				f.transport.reset()
+				before := heapInUse()
+				for i := range keys {
+					key := fmt.Sprint(sort, i)
+					large := key + strings.Repeat("/", size)
+					require.NoError(t, get(store, large[:len(key)])())
+				}
+				f.transport.reset()
+				assert.Less(t, heapInUse()-before, int64(keys*size/2), sort)
+			}
+			runtime.KeepAlive(store)
+		})
+	}
+}
+
 func heapInUse() int64 {
 	runtime.GC()
 	var stats runtime.MemStats

@@ -253,21 +253,17 @@ func (c *core) writeBatches(p *kindPlan, rows []row, writer *batchWriter) error 
 func (c *core) newBatchWriter(run runner) *batchWriter {
 	return &batchWriter{table: c.table.name, send: func(
 		ctx context.Context, namespace string, requests []*dynamodb.WriteRequest,
-	) (unprocessed []*dynamodb.WriteRequest, err error) {
-		var throttled error // is the batchWriter's business, and no outage yet
+	) (unprocessed []*dynamodb.WriteRequest, throttled, err error) {
 		of := target{batchWriteItem, rowKey{namespace: namespace}}
 		err = run(ctx, of, func(ctx context.Context, options ...request.Option) (err error) {
 			unprocessed, err = c.table.batchWrite(ctx, namespace, requests, options...)
 			if throttled = nil; isThrottle(err) {
-				throttled = err
-				return nil
+				unprocessed, throttled = requests, err
+				return nil // this is the batchWriter's business, and no outage yet
 			}
 			return err
 		})
-		if err == nil {
-			err = throttled
-		}
-		return unprocessed, err
+		return unprocessed, throttled, err
 	}}
 }
 

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go/aws/request"
 	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
@@ -16,28 +15,16 @@ import (
 func (c *core) isFailing() bool { return c.outage.isGoingOn() || c.unsaved.isWaiting() }
 
 // look finds out whether the table can be used, and warns if it holds no data set.
-// If only the row that tells is denied, another one shows whether the others are:
-// daemon mode needs no permission for that row.
+// Daemon mode needs no permission for the row that tells, so it is not the one whose
+// failure begins an outage.
 func (c *core) look() error {
-	var denied bool
-	tolerant := func(ctx context.Context, of target, op operation) error {
-		return c.outage.guard(ctx, of, func(ctx context.Context, options ...request.Option) error {
-			err := op(ctx, options...)
-			if denied = isDenial(err); denied {
-				return nil
-			}
-			return err
-		})
-	}
-	response, err := c.getRow(tolerant, c.initedKey(), true)
-	if denied {
-		response, err = c.getRow(c.outage.guard, rowKey{c.namespace(ld.Features), initedKey}, true)
-	}
+	response, err := c.getRow(c.outage.guard, rowKey{c.namespace(ld.Features), initedKey}, true)
 	if err != nil {
 		return err
 	}
-	defer response.release()
-	if !denied && len(response.rows) == 0 {
+	response.release()
+	unguarded := func(ctx context.Context, _ target, op operation) error { return op(ctx) }
+	if inited, err := c.isInited(unguarded); err == nil && !inited {
 		c.loggers.Warnf("Table %q holds no data set under the prefix %q: no process that is connected to LaunchDarkly has "+
 			"filled it yet, or the table's name, the region or the prefix is wrong", c.table.name, c.prefix)
 	}

@@ -2,6 +2,7 @@ package lddynamodb
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -246,29 +247,47 @@ func (u *unsaved) hasInit() bool {
 // waiting returns the kinds of which something waits to be written, in Init's
 // order.
 func (u *unsaved) waiting() []unsavedKind {
-	if u.isEmpty() {
-		return nil
-	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var waiting []unsavedKind
 	for _, k := range u.kinds {
-		w := unsavedKind{kind: k.kind, items: make(map[string]unsavedItem), removed: k.removed}
-		for key, kept := range k.items {
-			if kept.waiting {
-				w.items[key] = kept
-			}
+		if !k.isWaiting() {
+			continue
 		}
-		if len(w.items) > 0 || w.removed != nil {
-			waiting = append(waiting, w)
-		}
+		items := maps.Clone(k.items)
+		maps.DeleteFunc(items, func(_ string, kept unsavedItem) bool { return !kept.waiting })
+		waiting = append(waiting, unsavedKind{kind: k.kind, items: items, removed: k.removed})
 	}
 	slices.SortFunc(waiting, func(a, b unsavedKind) int { return cmp.Compare(initRank(a.kind), initRank(b.kind)) })
 	return waiting
 }
 
 // isWaiting tells whether anything waits to be written.
-func (u *unsaved) isWaiting() bool { return u.hasInit() || len(u.waiting()) > 0 }
+func (u *unsaved) isWaiting() bool {
+	if u.isEmpty() {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, k := range u.kinds {
+		if k.isWaiting() {
+			return true
+		}
+	}
+	return u.initWaits
+}
+
+func (k *unsavedKind) isWaiting() bool {
+	if k.removed != nil {
+		return true
+	}
+	for _, kept := range k.items {
+		if kept.waiting {
+			return true
+		}
+	}
+	return false
+}
 
 func (u *unsaved) count() int { return int(max(u.size.Load(), 0)) }
 

@@ -48,7 +48,7 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 				require.NoError(t, err)
 			}
 
-			// An outage has the SDK ask for its end, again and again.
+			// An outage has the store look for its end, again and again.
 			f.transport.setInterceptor(failing(brokenConnection))
 			require.Error(t, store.Upsert(ld.Features, flag("f", 3)))
 			require.Error(t, all(another)())

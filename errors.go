@@ -140,6 +140,13 @@ func isDenial(err error) bool {
 	return code == "AccessDeniedException"
 }
 
+// isWriteConflict tells of a write that meets one in another Region, in a global
+// table with strong consistency.
+func isWriteConflict(err error) bool {
+	code, _ := awsCode(err)
+	return code == "ReplicatedWriteConflictException"
+}
+
 // isInvalidItem tells of a write that DynamoDB refuses because of what is written.
 func isInvalidItem(err error) bool {
 	code, message := awsCode(err)
@@ -193,28 +200,17 @@ func repeatsCredentials(code string) bool {
 	return code == "INIParseError" || code == processcreds.ErrCodeProcessProviderParse
 }
 
-// A timeoutError is a call whose time was up, with what the last of the AWS SDK's
-// attempts had failed with, if any had.
+// A timeoutError is a call whose time was up.
 type timeoutError struct {
-	after       time.Duration
-	lastAttempt error
-	cause       error
+	after time.Duration
+	cause error
 }
 
 func (e *timeoutError) Error() string {
-	text := fmt.Sprintf("gave up after %s", e.after.Round(100*time.Millisecond))
-	if e.lastAttempt != nil {
-		text += "; the last attempt failed with " + describeAWSError(e.lastAttempt)
-	}
-	return text
+	return fmt.Sprintf("gave up after %s", e.after.Round(100*time.Millisecond))
 }
 
-func (e *timeoutError) Unwrap() []error {
-	if e.lastAttempt == nil {
-		return []error{context.DeadlineExceeded, e.cause}
-	}
-	return []error{context.DeadlineExceeded, e.lastAttempt, e.cause}
-}
+func (e *timeoutError) Unwrap() []error { return []error{context.DeadlineExceeded, e.cause} }
 
 // An untriedError is a request that was not made, or was given up, because of
 // an outage.
@@ -236,7 +232,7 @@ type unsavedError struct {
 }
 
 func (e *unsavedError) Error() string {
-	return fmt.Sprintf("%s: the store serves it from memory and writes it when the table can be used again: %s", e.what, e.cause)
+	return fmt.Sprintf("%s: will be written when the table can be used again: %s", e.what, e.cause)
 }
 
 func (e *unsavedError) Unwrap() error { return e.cause }

@@ -131,12 +131,12 @@ func (f *fixture) writeEverything(store ld.FeatureStore) {
 	require.NoError(f.tb, store.Init(allData(flag("a", 5))))
 }
 
-// breakDown denies all requests for the time of an outage, and returns when the
-// store has noticed its end.
+// breakDown cuts the network for the time of an outage, and returns when the store
+// has noticed its end.
 func (f *fixture) breakDown(during func()) {
 	f.tb.Helper()
 	normal := f.transport.interceptor()
-	f.transport.setInterceptor(denying())
+	f.transport.setInterceptor(failing(noConnection))
 	during()
 	f.transport.setInterceptor(normal)
 	f.awaitEndOfOutages()

@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	goflag "flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -33,6 +34,8 @@ const hangGuard = time.Minute
 // TestMain keeps the machine's AWS settings away from the tests. AWS_CA_BUNDLE
 // would make the AWS SDK refuse the transports that inject faults.
 func TestMain(m *testing.M) {
+	// Most tests wait longer than they work. The command line still has the last word.
+	_ = goflag.Set("test.parallel", "8")
 	for _, variable := range os.Environ() {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "AWS_") {
 			_ = os.Unsetenv(name)

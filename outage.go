@@ -93,7 +93,7 @@ func reachOf(of target, err error) int {
 	switch {
 	case err == nil, malformed, f.isOfWrite() && isInvalidItem(err):
 		return ofNothing
-	case isThrottle(err), isDenial(err):
+	case isThrottle(err), isDenial(err), isWriteConflict(err):
 		return ofAction
 	default:
 		return ofEverything

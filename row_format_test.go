@@ -131,7 +131,7 @@ func TestADeletedRowOfAnotherSDKWinsOverWhatWaited(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	store := f.newStore(CacheTTL(-1))
-	f.transport.setInterceptor(denying())
+	f.transport.setInterceptor(failing(noConnection))
 	require.Error(t, store.Upsert(ld.Features, flag("f", 4)))
 	assertGet(t, store, ld.Features, "f", flag("f", 4))
 	f.putRow(itemRow("features", "f", 5, `{"key":"$deleted","version":5,"deleted":true}`))

@@ -3,6 +3,7 @@ package lddynamodb
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
@@ -56,8 +57,8 @@ func (t *table) get(ctx context.Context, key rowKey, consistent bool, options ..
 		ConsistentRead: aws.Bool(consistent),
 	}
 	response := new(response)
-	err := t.call(ctx, target{getItem, key}, func(ctx context.Context, lastAttempt request.Option) error {
-		output, err := t.client.GetItemWithContext(ctx, input, append(options, lastAttempt, response.decodeOption)...)
+	err := t.call(ctx, target{getItem, key}, func(ctx context.Context) error {
+		output, err := t.client.GetItemWithContext(ctx, input, append(options, expireCredentials, response.decodeOption)...)
 		if err == nil && !response.decoded && len(output.Item) > 0 {
 			response.rows = []row{rowOfAttributes(output.Item)}
 		}
@@ -68,7 +69,8 @@ func (t *table) get(ctx context.Context, key rowKey, consistent bool, options ..
 		return nil, err
 	}
 	for i := range response.rows {
-		response.rows[i].rowKey = key
+		// The caller's key may be a small part of a large string.
+		response.rows[i].rowKey = rowKey{key.namespace, strings.Clone(key.key)}
 	}
 	return response, nil
 }
@@ -99,8 +101,8 @@ func (t *table) query(
 		input.Limit = aws.Int64(limit)
 	}
 	response := new(response)
-	err := t.call(ctx, target{query, rowKey{namespace: namespace}}, func(ctx context.Context, lastAttempt request.Option) error {
-		output, err := t.client.QueryWithContext(ctx, input, append(options, lastAttempt, response.decodeOption)...)
+	err := t.call(ctx, target{query, rowKey{namespace: namespace}}, func(ctx context.Context) error {
+		output, err := t.client.QueryWithContext(ctx, input, append(options, expireCredentials, response.decodeOption)...)
 		if err == nil && !response.decoded {
 			response.readOutput(output)
 		}
@@ -173,8 +175,8 @@ func (t *table) putInited(ctx context.Context, key rowKey, options ...request.Op
 }
 
 func (t *table) put(ctx context.Context, key rowKey, input *dynamodb.PutItemInput, options []request.Option) error {
-	return t.call(ctx, target{putItem, key}, func(ctx context.Context, lastAttempt request.Option) error {
-		_, err := t.client.PutItemWithContext(ctx, input, append(options, lastAttempt, refuseBadBody)...)
+	return t.call(ctx, target{putItem, key}, func(ctx context.Context) error {
+		_, err := t.client.PutItemWithContext(ctx, input, append(options, expireCredentials, refuseBadBody)...)
 		return err
 	})
 }
@@ -186,9 +188,9 @@ func (t *table) batchWrite(
 ) (unprocessed []*dynamodb.WriteRequest, err error) {
 	input := &dynamodb.BatchWriteItemInput{RequestItems: map[string][]*dynamodb.WriteRequest{t.name: requests}}
 	of := target{batchWriteItem, rowKey{namespace: namespace}}
-	err = t.call(ctx, of, func(ctx context.Context, lastAttempt request.Option) error {
+	err = t.call(ctx, of, func(ctx context.Context) error {
 		output, err := t.client.BatchWriteItemWithContext(ctx, input,
-			append(options, lastAttempt, refuseBadBody, leaveThrottlingToUs)...)
+			append(options, expireCredentials, refuseBadBody, leaveThrottlingToUs)...)
 		if err == nil {
 			for _, requests := range output.UnprocessedItems { // of the only table, by its name or its ARN
 				unprocessed = append(unprocessed, requests...)
@@ -199,40 +201,33 @@ func (t *table) batchWrite(
 	return unprocessed, err
 }
 
-// call makes one call of the client's, bounded by the timeout. It has it
-// remember the last attempt's error: what the AWS SDK returns when the time is
-// up says nothing of what it had been trying against.
-func (t *table) call(
-	ctx context.Context, of target, op func(ctx context.Context, lastAttempt request.Option) error,
-) error {
+// call makes one call of the client's, bounded by the timeout.
+func (t *table) call(ctx context.Context, of target, op func(context.Context) error) error {
 	began := time.Now()
 	if t.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, t.timeout)
 		defer cancel()
 	}
-	var lastErr error
-	err := op(ctx, func(r *request.Request) {
-		r.Handlers.Retry.PushFront(func(r *request.Request) {
-			if ctx.Err() == nil {
-				lastErr = r.Error
-			}
-		})
-		// The AWS SDK forgets expired credentials only where it tries again, so
-		// a request without retries would use the same ones for ever.
-		r.Handlers.AfterRetry.PushBack(func(r *request.Request) {
-			if r.IsErrorExpired() && r.Config.Credentials != nil {
-				r.Config.Credentials.Expire()
-			}
-		})
-	})
+	err := op(ctx)
 	if err == nil {
 		return nil
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = &timeoutError{after: time.Since(began), lastAttempt: lastErr, cause: err}
+		err = &timeoutError{after: time.Since(began), cause: err}
 	}
 	return &tableError{target: of, table: t.name, cause: err}
+}
+
+// expireCredentials is the option that has expired credentials forgotten. The AWS
+// SDK does that only before it tries again, so a request without retries would use
+// the same ones for ever.
+func expireCredentials(r *request.Request) {
+	r.Handlers.AfterRetry.PushBack(func(r *request.Request) {
+		if r.IsErrorExpired() && r.Config.Credentials != nil {
+			r.Config.Credentials.Expire()
+		}
+	})
 }
 
 // withoutRetries is the option for a request that is made again anyway.

@@ -34,9 +34,10 @@ const (
 // any row gets through, whichever batch that is in.
 type batchWriter struct {
 	table string
-	// send makes one BatchWriteItem request for rows of a namespace.
+	// send makes one BatchWriteItem request for rows of a namespace. If that was
+	// throttled as a whole, it says so, and all is unprocessed.
 	send func(ctx context.Context, namespace string, requests []*dynamodb.WriteRequest) (
-		unprocessed []*dynamodb.WriteRequest, err error)
+		unprocessed []*dynamodb.WriteRequest, throttled, err error)
 	stored atomic.Int64
 }
 
@@ -110,25 +111,22 @@ func writeRequests(rows []row) []*dynamodb.WriteRequest {
 func (w *batchWriter) sendUntilStored(ctx context.Context, namespace string, batch []*dynamodb.WriteRequest) error {
 	stored := w.stored.Load()
 	for fruitless := 1; ; fruitless++ {
-		unprocessed, err := w.send(ctx, namespace, batch)
-		if err != nil && !isThrottle(err) {
+		unprocessed, throttled, err := w.send(ctx, namespace, batch)
+		if err != nil {
 			return err
 		}
-		if err == nil {
-			w.stored.Add(int64(len(batch) - len(unprocessed)))
-			batch = unprocessed
-		}
-		if len(batch) == 0 {
+		w.stored.Add(int64(len(batch) - len(unprocessed)))
+		if batch = unprocessed; len(batch) == 0 {
 			return nil
 		}
 		if now := w.stored.Load(); now > stored {
 			stored, fruitless = now, 1
 		}
 		if fruitless == maxFruitlessAttempts {
-			if err == nil {
-				err = &tableError{target{batchWriteItem, rowKey{namespace: namespace}}, w.table, errAllUnprocessed}
+			if throttled == nil {
+				throttled = &tableError{target{batchWriteItem, rowKey{namespace: namespace}}, w.table, errAllUnprocessed}
 			}
-			return fmt.Errorf("gave up after %d attempts without progress: %w", maxFruitlessAttempts, err)
+			return fmt.Errorf("gave up after %d attempts without progress: %w", maxFruitlessAttempts, throttled)
 		}
 		if err := backOff(ctx, fruitless); err != nil {
 			return err
