@@ -57,7 +57,7 @@ func (c *core) endOutage() {
 	}
 	c.outage.remove(func(f failure) bool { return !f.everything && f.isOfWrite() })
 	if c.outage.end(c.written) {
-		c.written, c.patience = 0, 0
+		c.written, c.patience, c.nextWrite = 0, 0, time.Time{}
 	}
 	c.reportStatus()
 }

@@ -280,19 +280,19 @@ func TestFailureThatBeganBeforeTheLastOutageEnded(t *testing.T) {
 		answer reply
 		times  int // requests that fail
 	}{
-		"denial":             {refusals["access denied"].answer, 1},
+		"denial":             {refusals["access denied"].answer, 2},
 		"connection refused": {noConnection, 2},
 		"internal error":     {internalError, 2},
-		"missing table":      {refusals["missing table"].answer, 1},
+		"missing table":      {refusals["missing table"].answer, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inFakeTime(t, func(t *testing.T, f *fixture) {
 				store := f.newStore(CacheTTL(0), RequestTimeout(time.Hour))
-				go_ := make(chan struct{})
-				var queriesFail atomic.Bool
+				released := make(chan struct{})
+				var queriesFail, isHeld atomic.Bool
 				queriesFail.Store(true)
-				seen := 0
+				failed := 0
 				f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
 					if r.action == "Query" && queriesFail.Load() {
 						return refusals["access denied"].answer(r)
@@ -300,11 +300,15 @@ func TestFailureThatBeganBeforeTheLastOutageEnded(t *testing.T) {
 					if !strings.Contains(string(r.body), `"slow"`) {
 						return send()
 					}
-					if seen++; seen == 1 {
-						<-go_
+					if !isHeld.Swap(true) {
+						<-released
 					}
-					if seen <= late.times {
-						return late.answer(r)
+					select {
+					case <-released:
+						if failed++; failed <= late.times {
+							return late.answer(r)
+						}
+					default: // it is the store that looks whether others get an answer
 					}
 					return send()
 				})
@@ -315,12 +319,12 @@ func TestFailureThatBeganBeforeTheLastOutageEnded(t *testing.T) {
 				queriesFail.Store(false)
 				timeUntil(t, "the end", func() bool { return len(f.log.ofStores("can be used again")) == 1 })
 
-				close(go_)
+				close(released)
 
 				assert.NoError(t, <-slow)
 				time.Sleep(time.Minute)
 				assert.Len(t, f.log.ofStores(), 2)
-				assert.Equal(t, late.times+1, seen)
+				assert.Equal(t, late.times+1, failed)
 			})
 		})
 	}
