@@ -50,7 +50,9 @@ test-faults: ## Run the fault suite: outages, bad networks, DynamoDB killed and 
 soak: ## Run stores in several processes with faults that come and go, for SOAK (default 60s)
 	@cd e2e/faults && go test -race -count=1 -timeout 0 -v -run TestSoak -args -soak=$(SOAK)
 
-fleet: ## Count what 20 clients cost that start at once, on an empty table and on a full one
+fleet: ## Count what 20 clients cost that start at once, simulate 1,000, and draw docs/fleet.svg
+	@cd internal/bench && go run ./fleet -chart $(CURDIR)/docs/fleet.svg
+	@echo
 	@cd e2e && go test -count=1 -v -run '^TestRestartedFleet$$' . | grep -e 'clients start' -e '^ok' -e FAIL
 
 test-node: ## Check that the Node SDK and this package share a table

@@ -137,7 +137,7 @@ func (f *unsavedFixture) checkWritten(want ...ld.VersionedData) {
 
 func (f *unsavedFixture) checkRefused(err error, what string) {
 	f.t.Helper()
-	assert.ErrorContains(f.t, err, what+": the store serves it from memory and writes it when the table can be used again: ")
+	assert.ErrorContains(f.t, err, what+": will be written when the table can be used again: ")
 	var cause interface{ Code() string }
 	assert.ErrorAs(f.t, err, &cause, "the AWS SDK's error is in it")
 }

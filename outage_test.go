@@ -104,7 +104,7 @@ func checkCallsFail(t *testing.T, store ld.FeatureStore, fIsKnown bool, version 
 	if version == 1 {
 		assert.False(t, store.Initialized())
 	}
-	const promise = "the store serves it from memory and writes it when the table can be used again"
+	const promise = "will be written when the table can be used again"
 	x := &experiment{ID: "x", Revision: version}
 	assert.ErrorContains(t, store.Upsert(experiments, x), promise)
 	data := map[ld.VersionedDataKind]map[string]ld.VersionedData{experiments: {"x": x}}

@@ -1,20 +1,17 @@
 package main
 
 import (
-	"bytes"
-	"image/color"
 	"math"
-	"os"
 	"slices"
 
 	xfont "golang.org/x/image/font"
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/bench/svg"
 )
 
 // A chart shows how ours compares with another store, which is 100 %: panels
@@ -52,9 +49,7 @@ func (c *chart) compare(rs *results, with string) error {
 
 // Sizes, in points.
 const (
-	width       = 640
-	margin      = 14
-	titleHeight = 50 // of the chart and of its panels
+	titleHeight = 26 // of a panel
 	groupWidth  = 84
 	labelWidth  = 120 // besides groupWidth
 	panelGap    = 20
@@ -66,45 +61,28 @@ const (
 // groupGap is the space between two groups, in rows.
 const groupGap = 0.7
 
-var (
-	barColor  = color.RGBA{R: 0x2f, G: 0x6f, B: 0xeb, A: 0xff}
-	gridColor = color.RGBA{R: 0xdd, G: 0xe1, B: 0xe5, A: 0xff}
-	baseColor = color.RGBA{R: 0xbc, G: 0x4c, B: 0x00, A: 0xff}
-)
-
 // save draws the chart into an SVG file.
 func (c chart) save(path string) error {
 	places := c.places()
 	rows := vg.Length(places[0] + 1) // the first row is the highest
-	canvas := vgsvg.New(width, 2*margin+titleHeight+rows*rowHeight+axisHeight)
-	whole := draw.New(canvas)
-	whole.SetColor(color.White)
-	whole.Fill(whole.Rectangle.Path())
-	inside := draw.Crop(whole, margin, -margin, margin, -margin)
-	inside.FillText(textStyle(13, xfont.WeightBold), vg.Point{X: inside.Min.X, Y: inside.Max.Y - 8}, c.title)
-
-	area := draw.Crop(inside, groupWidth+labelWidth, 0, 0, -titleHeight)
-	panelWidth := area.Size().X / vg.Length(len(c.panels))
-	for i, p := range c.panels {
-		left, right := vg.Length(i)*panelWidth, vg.Length(i+1)*panelWidth-panelGap
-		part := draw.Crop(area, left, right-area.Size().X, 0, 0)
-		part.FillText(textStyle(11, xfont.WeightBold), vg.Point{X: part.Min.X, Y: part.Max.Y + 12}, p.title)
-		plt, err := p.plot(places)
-		if err != nil {
-			return err
+	return svg.Draw(path, c.title, titleHeight+rows*rowHeight+axisHeight, func(inside draw.Canvas) error {
+		area := draw.Crop(inside, groupWidth+labelWidth, 0, 0, -titleHeight)
+		panelWidth := area.Size().X / vg.Length(len(c.panels))
+		for i, p := range c.panels {
+			left, right := vg.Length(i)*panelWidth, vg.Length(i+1)*panelWidth-panelGap
+			part := draw.Crop(area, left, right-area.Size().X, 0, 0)
+			part.FillText(svg.Text(11, xfont.WeightBold), vg.Point{X: part.Min.X, Y: part.Max.Y + 12}, p.title)
+			plt, err := p.plot(places)
+			if err != nil {
+				return err
+			}
+			plt.Draw(part)
+			if i == 0 {
+				c.drawLabels(inside, places, plt.DataCanvas(part), plt)
+			}
 		}
-		plt.Draw(part)
-		if i == 0 {
-			c.drawLabels(inside, places, plt.DataCanvas(part), plt)
-		}
-	}
-	var drawn bytes.Buffer
-	if _, err := canvas.WriteTo(&drawn); err != nil {
-		return err
-	}
-	// Where the font is missing, these have letters of the same widths.
-	svg := bytes.ReplaceAll(drawn.Bytes(), []byte("Liberation Sans"), []byte("Liberation Sans,Arial,Helvetica,sans-serif"))
-	return os.WriteFile(path, svg, 0o600)
+		return nil
+	})
 }
 
 // places returns the heights of the rows. A plot counts from its bottom.
@@ -125,13 +103,13 @@ func (c chart) drawLabels(canvas draw.Canvas, places []float64, data draw.Canvas
 	for i, r := range c.rows {
 		y := height(places[i])
 		if i == 0 || r.group != c.rows[i-1].group {
-			canvas.FillText(textStyle(10, xfont.WeightBold), vg.Point{X: canvas.Min.X, Y: y}, r.group)
+			canvas.FillText(svg.Text(10, xfont.WeightBold), vg.Point{X: canvas.Min.X, Y: y}, r.group)
 		}
 		left := canvas.Min.X
 		if r.group != "" {
 			left += groupWidth
 		}
-		canvas.FillText(textStyle(10, xfont.WeightNormal), vg.Point{X: left, Y: y}, r.label)
+		canvas.FillText(svg.Text(10, xfont.WeightNormal), vg.Point{X: left, Y: y}, r.label)
 	}
 }
 
@@ -140,7 +118,7 @@ func (p panel) plot(places []float64) (*plot.Plot, error) {
 	plt := plot.New()
 	p.setAxes(plt, places[0])
 	grid := plotter.NewGrid()
-	grid.Horizontal.Color, grid.Vertical.Color = nil, gridColor
+	grid.Horizontal.Color, grid.Vertical.Color = nil, svg.GridColor
 	plt.Add(grid)
 
 	var ends plotter.XYLabels
@@ -149,7 +127,7 @@ func (p panel) plot(places []float64) (*plot.Plot, error) {
 		if err != nil {
 			return nil, err
 		}
-		bar.Horizontal, bar.XMin, bar.Color, bar.LineStyle.Width = true, places[i], barColor, 0
+		bar.Horizontal, bar.XMin, bar.Color, bar.LineStyle.Width = true, places[i], svg.DataColor, 0
 		plt.Add(bar)
 		end := percentage
 		if labelRoom := 0.25 * p.highest(); end < 100 && end+labelRoom > 100 {
@@ -163,14 +141,14 @@ func (p panel) plot(places []float64) (*plot.Plot, error) {
 		return nil, err
 	}
 	for i := range labels.TextStyle {
-		labels.TextStyle[i] = textStyle(10, xfont.WeightNormal)
+		labels.TextStyle[i] = svg.Text(10, xfont.WeightNormal)
 	}
 	labels.Offset = vg.Point{X: 5}
 	line, err := plotter.NewLine(plotter.XYs{{X: 100, Y: plt.Y.Min}, {X: 100, Y: plt.Y.Max}})
 	if err != nil {
 		return nil, err
 	}
-	line.Color = baseColor
+	line.Color = svg.BaseColor
 	plt.Add(line, labels)
 	return plt, nil
 }
@@ -183,7 +161,7 @@ func (p panel) setAxes(plt *plot.Plot, highestRow float64) {
 	plt.Y.Min, plt.Y.Max, plt.Y.Padding = -0.5, highestRow+0.5, 0
 	plt.X.Min, plt.X.Max = 0, 1.3*p.highest() // with the label of the longest bar
 	plt.X.LineStyle.Width, plt.X.Padding, plt.X.Tick.Length = 0, 2, 0
-	plt.X.Tick.Label = textStyle(9, xfont.WeightNormal)
+	plt.X.Tick.Label = svg.Text(9, xfont.WeightNormal)
 	plt.X.Tick.Label.XAlign, plt.X.Tick.Label.YAlign = text.XCenter, text.YTop
 	var ticks plot.ConstantTicks
 	step := 50 * math.Ceil(p.highest()/200) // three to five of them
@@ -191,13 +169,4 @@ func (p panel) setAxes(plt *plot.Plot, highestRow float64) {
 		ticks = append(ticks, plot.Tick{Value: value, Label: percent(value, 100)})
 	}
 	plt.X.Tick.Marker = ticks
-}
-
-func textStyle(size font.Length, weight xfont.Weight) text.Style {
-	return text.Style{
-		Color:   color.Black,
-		Font:    font.Font{Typeface: "Liberation", Variant: "Sans", Size: size, Weight: weight},
-		Handler: plot.DefaultTextHandler,
-		YAlign:  text.YCenter,
-	}
 }
