@@ -37,6 +37,7 @@ type core struct {
 	lastWrite atomic.Int64  // when the latest ended, in Unix nanoseconds
 	written   int           // items, in the outage that is going on, that the table had refused
 	patience  time.Duration // with a request that writes them
+	denied    time.Time     // when one of these was last denied
 
 	ctx    context.Context // done when the store is closed
 	cancel context.CancelFunc

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -45,7 +46,9 @@ func (c *core) retryReads() {
 }
 
 // canWrite tells whether it is time to try to write what waits.
-func (c *core) canWrite() bool { return c.outage.allowsWrites() && c.unsaved.isWaiting() }
+func (c *core) canWrite() bool {
+	return c.outage.allowsWrites() && time.Since(c.denied) >= denialInterval && c.unsaved.isWaiting()
+}
 
 // endOutage ends the outage if nothing fails any more and nothing waits.
 func (c *core) endOutage() {
@@ -54,7 +57,7 @@ func (c *core) endOutage() {
 	}
 	c.outage.remove(func(f failure) bool { return !f.everything && f.isOfWrite() })
 	if c.outage.end(c.written) {
-		c.written, c.patience = 0, 0
+		c.written, c.patience, c.denied = 0, 0, time.Time{}
 	}
 	c.reportStatus()
 }
@@ -105,16 +108,17 @@ func (c *core) attempt(ctx context.Context, _ target, op operation) error {
 	return op(ctx, withoutRetries)
 }
 
-// noteRefusal notes that something could not be written. The table has answered
-// just before, so this says nothing of reads.
+// noteRefusal notes that something could not be written. It counts for the action
+// that was refused: patience is short at first, so this does not show that the table
+// can't be used.
 func (c *core) noteRefusal(err error) {
-	var refused *tableError
-	if !errors.As(err, &refused) || c.isClosed() {
-		return
+	if isDenial(err) {
+		c.denied = time.Now()
 	}
-	f := failure{target: refused.target, err: err}
-	f.everything = !f.isOfWrite() && reachOf(f.target, err) == ofEverything
-	c.outage.failWith(f)
+	var refused *tableError
+	if errors.As(err, &refused) && !c.isClosed() {
+		c.outage.failWith(failure{target: refused.target, err: err})
+	}
 }
 
 // storeFirst stores one row. If it is refused, so are the others, and need not be

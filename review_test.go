@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -54,6 +55,45 @@ func TestDaemonModeNeedsNoInitedAfterAnOutage(t *testing.T) {
 			return send()
 		})
 		time.Sleep(10 * time.Second)
+		assert.Len(t, f.log.ofStores("INFO", "can be used again"), 1)
+	})
+}
+
+func TestLateInitIsTriedSeldomWhileItsQueryIsDenied(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(denying("Query"))
+		store := f.newStore()
+		require.Error(t, store.Init(allData(flag("a", 1), flag("b", 1))))
+		synctest.Wait()
+		f.transport.reset()
+		const minutes = 1
+		time.Sleep(minutes * time.Minute)
+		assert.LessOrEqual(t, len(f.transport.writes()), 13)
+		assert.LessOrEqual(t, len(f.transport.recorded("Query")), 4*13)
+	})
+}
+
+func TestSlowQueryOfLateInitStopsNoReads(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(denying("Query"))
+		store := f.newStore(CacheTTL(0))
+		require.Error(t, store.Init(allData(flag("f", 2))))
+
+		table := holding(t, flag("other", 1))
+		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+			if r.action == "Query" && !strings.Contains(string(r.body), `"Limit"`) {
+				select {
+				case <-time.After(1500 * time.Millisecond):
+				case <-r.http.Context().Done():
+					return nil, r.http.Context().Err()
+				}
+			}
+			return table(r, send)
+		})
+		for range 300 {
+			assertGet(t, store, ld.Features, "other", flag("other", 1))
+			time.Sleep(100 * time.Millisecond)
+		}
 		assert.Len(t, f.log.ofStores("INFO", "can be used again"), 1)
 	})
 }
