@@ -56,9 +56,11 @@ func (c *core) get(kind ld.VersionedDataKind, key string) (ld.VersionedData, err
 	if !canBeSortKey(key) {
 		return c.unsaved.get(namespace, key).item, nil
 	}
+	before := c.unsaved.get(namespace, key)
 	stored, err := c.read(c.outage.guard, kind, rowKey{namespace, key}, c.readsConsistently())
 	if err == nil {
-		return c.unsaved.newest(namespace, key, stored), nil
+		// What was unsaved before may be written by now, and the row be older.
+		return before.newest(c.unsaved.newest(namespace, key, stored)), nil
 	}
 	c.reportStatus()
 	if kept := c.unsaved.get(namespace, key); kept.decides && !c.isClosed() {
@@ -100,15 +102,17 @@ func (c *core) getRow(run runner, key rowKey, consistent bool) (response *respon
 // is unsaved.
 func (c *core) getAll(kind ld.VersionedDataKind) (*dataSet, error) {
 	namespace := c.namespace(kind)
+	before := c.unsaved.all(namespace)
 	set, err := c.readSet(kind)
 	if err == nil {
 		c.unsaved.mergeInto(namespace, set)
+		before.mergeInto(set) // as in get
 		return set, nil
 	}
 	c.reportStatus()
-	if kept := c.unsaved.all(namespace); kept != nil && !c.isClosed() {
-		set := newDataSet(len(kept))
-		for _, item := range kept {
+	if kept := c.unsaved.all(namespace); kept != nil && kept.removed != nil && !c.isClosed() {
+		set := newDataSet(len(kept.items))
+		for _, item := range kept.list() {
 			set.put(c.known.newest(namespace, item))
 		}
 		return set, nil

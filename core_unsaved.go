@@ -33,6 +33,20 @@ type unsavedItem struct {
 	item    ld.VersionedData
 	waiting bool // to be written
 	decides bool // that this is what is served if the table can't be asked
+	removes bool // the row with just this version
+	removed int
+}
+
+// newest returns the newer of what the table has and what is unsaved. Either may
+// be nil.
+func (i unsavedItem) newest(stored ld.VersionedData) ld.VersionedData {
+	switch {
+	case isNewer(i.item, stored):
+		return i.item
+	case i.item == nil && i.removes && stored != nil && stored.GetVersion() == i.removed:
+		return nil
+	}
+	return stored
 }
 
 func (k *unsavedKind) list() []ld.VersionedData {
@@ -56,13 +70,17 @@ func (u *unsaved) get(namespace, key string) unsavedItem {
 	if k == nil {
 		return unsavedItem{}
 	}
+	return k.get(key)
+}
+
+func (k *unsavedKind) get(key string) unsavedItem {
 	kept := k.items[key]
 	kept.decides = kept.item != nil || k.removed != nil
+	kept.removed, kept.removes = k.removed[key]
 	return kept
 }
 
-// newest returns the newer of what the table has and what is unsaved. Either may
-// be nil. What the table has as new is done with.
+// newest is that of the item. What the table has as new is done with.
 func (u *unsaved) newest(namespace, key string, stored ld.VersionedData) ld.VersionedData {
 	if u.isEmpty() {
 		return stored
@@ -79,23 +97,11 @@ func (u *unsaved) newest(namespace, key string, stored ld.VersionedData) ld.Vers
 }
 
 func (k *unsavedKind) newest(key string, stored ld.VersionedData) ld.VersionedData {
-	kept := k.items[key].item
-	switch {
-	case kept == nil && k.isRemoved(key, stored):
-		return nil
-	case kept == nil:
-		return stored
-	case stored != nil && !isNewer(kept, stored):
+	newest := k.get(key).newest(stored)
+	if stored != nil && newest == stored {
 		delete(k.items, key)
-		return stored
 	}
-	return kept
-}
-
-// isRemoved tells whether an Init that waits will delete the row of this item.
-func (k *unsavedKind) isRemoved(key string, stored ld.VersionedData) bool {
-	version, removed := k.removed[key]
-	return removed && stored != nil && stored.GetVersion() == version
+	return newest
 }
 
 // mergeInto makes the items that were read the newest ones.
@@ -105,7 +111,11 @@ func (u *unsaved) mergeInto(namespace string, set *dataSet) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	k := u.kinds[namespace]
+	u.kinds[namespace].mergeInto(set)
+	u.countItems()
+}
+
+func (k *unsavedKind) mergeInto(set *dataSet) {
 	if k == nil {
 		return
 	}
@@ -117,19 +127,20 @@ func (u *unsaved) mergeInto(namespace string, set *dataSet) {
 	for key := range k.items {
 		set.put(k.newest(key, set.get(key)))
 	}
-	u.countItems()
 }
 
-// all returns the items of an Init that waits, and of the updates that came after
-// it, or nil.
-func (u *unsaved) all(namespace string) []ld.VersionedData {
+// all returns a copy of what is unsaved of a kind, or nil.
+func (u *unsaved) all(namespace string) *unsavedKind {
+	if u.isEmpty() {
+		return nil
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	k := u.kinds[namespace]
-	if k == nil || k.removed == nil {
+	if k == nil {
 		return nil
 	}
-	return k.list()
+	return &unsavedKind{k.kind, maps.Clone(k.items), k.removed}
 }
 
 // add adds an item, unless what is there is newer.
