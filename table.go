@@ -3,6 +3,7 @@ package lddynamodb
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
@@ -68,7 +69,8 @@ func (t *table) get(ctx context.Context, key rowKey, consistent bool, options ..
 		return nil, err
 	}
 	for i := range response.rows {
-		response.rows[i].rowKey = key
+		// The caller's key may be part of something large, and this one may be kept.
+		response.rows[i].rowKey = rowKey{key.namespace, strings.Clone(key.key)}
 	}
 	return response, nil
 }
