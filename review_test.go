@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -149,6 +150,19 @@ func TestReadDuringLateWriteServesTheUpdate(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestInitThatCloseEndsIsNoDataSet(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(holding(t, flag("f", 1)))
+		store := f.newStore()
+		assertGet(t, store, ld.Features, "f", flag("f", 1))
+		call := f.holdRequest("Query", "features").during(initWith(store, flag("f", 2)))
+		require.NoError(t, store.(io.Closer).Close())
+		require.Error(t, <-call.result)
+		assertGet(t, store, ld.Features, "f", flag("f", 1))
+		assert.False(t, store.Initialized())
+	})
 }
 
 type keyTaker struct {
