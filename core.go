@@ -327,8 +327,10 @@ func (c *core) readsFail(action, namespace string) bool {
 
 // reportStatus tells the listener how the store and its table get on.
 func (c *core) reportStatus() {
-	cause := c.outage.currentCause()
-	c.status.update(StoreStatus{Available: cause == nil, Err: cause, Unsaved: c.unsaved.count()})
+	c.status.update(func() StoreStatus {
+		cause := c.outage.currentCause()
+		return StoreStatus{Available: cause == nil, Err: cause, Unsaved: c.unsaved.count()}
+	})
 }
 
 func (c *core) beginWrite() { c.writing.Add(1) }

@@ -39,14 +39,15 @@ func newStatusTeller(listener func(StoreStatus), closed <-chan struct{}) *status
 	return &statusTeller{listener: listener, closed: closed, told: StoreStatus{Available: true}}
 }
 
-// update has the listener told of a status if it is a change. It never waits for
+// update has the listener told of the status if it has changed. It never waits for
 // the listener. A change of the number alone gives way to what comes after it.
-func (t *statusTeller) update(status StoreStatus) {
+func (t *statusTeller) update(current func() StoreStatus) {
 	if t.listener == nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	status := current() // under the lock, so that no earlier status comes after a later one
 	last, before := t.lastTwo()
 	switch {
 	case sameAvailability(last, status) && last.Unsaved == status.Unsaved:
