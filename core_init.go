@@ -15,7 +15,8 @@ import (
 
 // init makes the table hold just these items of their kinds. It returns what is
 // served of each kind from now on, or nil in its place if only the next read can
-// tell. An Init that the table refuses is unsaved as a whole.
+// tell. An Init that the table refuses is unsaved as a whole. One that ends because
+// the store is closed changes nothing, and returns nothing.
 func (c *core) init(collections []utils.StoreCollection) ([]*dataSet, error) {
 	defer c.reportStatus()
 	plan := make([]*kindPlan, len(collections))
@@ -34,7 +35,9 @@ func (c *core) init(collections []utils.StoreCollection) ([]*dataSet, error) {
 				served[i] = set
 			}
 		}
-	case !c.isClosed():
+	case c.isClosed():
+		return nil, err
+	default:
 		c.unsaved.initRefused(plan, &c.known)
 		err = &unsavedError{"init", err}
 	}

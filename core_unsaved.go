@@ -84,8 +84,7 @@ func (k *unsavedKind) newestWithoutTable(key string, last ld.VersionedData) ld.V
 	return last
 }
 
-// newest returns the newer of what the table has and what is unsaved. Either may
-// be nil. What the table has as new is done with.
+// newest is that of the item. What the table has as new is done with.
 func (u *unsaved) newest(namespace, key string, stored ld.VersionedData) ld.VersionedData {
 	if u.isEmpty() {
 		return stored
@@ -175,15 +174,14 @@ func (u *unsaved) mergeInto(namespace string, set *dataSet) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	k := u.kinds[namespace]
-	if k == nil {
-		return
-	}
-	k.mergeInto(set)
+	u.kinds[namespace].mergeInto(set)
 	u.countItems()
 }
 
 func (k *unsavedKind) mergeInto(set *dataSet) {
+	if k == nil {
+		return
+	}
 	for key := range k.removed {
 		if k.newest(key, set.get(key)) == nil {
 			set.remove(key)
