@@ -239,7 +239,7 @@ func (c *core) writeBatches(p *kindPlan, rows []row, writer *batchWriter) error 
 	}
 	if err != nil {
 		if isThrottle(err) {
-			c.outage.fail(target{batchWriteItem, rowKey{namespace: p.namespace}}, err)
+			c.outage.fail(failure{target: target{batchWriteItem, rowKey{namespace: p.namespace}}, err: err})
 		}
 		return err
 	}

@@ -117,7 +117,7 @@ func (c *core) noteRefusal(err error) {
 	}
 	var refused *tableError
 	if errors.As(err, &refused) && !c.isClosed() {
-		c.outage.failWith(failure{target: refused.target, err: err})
+		c.outage.fail(failure{target: refused.target, err: err})
 	}
 }
 

@@ -84,7 +84,7 @@ func (c *call) isOutdated() bool {
 
 // isFailure tells whether an error counts against the table.
 func (c *call) isFailure(err error) bool {
-	return err != nil && c.parent.Err() == nil && reachOf(c.of, err) > 0
+	return c.parent.Err() == nil && failureOf(c.of, err) != nil
 }
 
 // run makes the operation's request, and looks whether others get an answer if
@@ -132,7 +132,7 @@ func (c *call) suspect(ctx context.Context) {
 	probe, cancel := context.WithTimeout(ctx, minPatience)
 	defer cancel()
 	err := c.outage.table.probe(probe, c.of)
-	if ctx.Err() == nil && reachOf(c.of, err) == ofEverything {
+	if f := failureOf(c.of, err); ctx.Err() == nil && f != nil && f.everything {
 		c.fail(err)
 	}
 }
@@ -140,7 +140,7 @@ func (c *call) suspect(ctx context.Context) {
 // fail has the outage begin, unless an earlier one has ended since the call
 // began.
 func (c *call) fail(err error) {
-	if !c.isOutdated() {
-		c.outage.fail(c.of, err)
+	if f := failureOf(c.of, err); f != nil && !c.isOutdated() {
+		c.outage.fail(*f)
 	}
 }
