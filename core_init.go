@@ -28,6 +28,8 @@ func (c *core) init(collections []utils.StoreCollection) ([]*dataSet, error) {
 	switch {
 	case err == nil:
 		c.unsaved.initSaved(plan)
+		inited := target{getItem, c.initedKey()}
+		c.outage.remove(func(f failure) bool { return f.target == inited }) // nobody asks for it any more
 		for i, p := range plan {
 			set := p.dataSet()
 			c.known.retain(p.namespace, set)
