@@ -31,6 +31,7 @@ type outage struct {
 
 	failures   atomic.Pointer[[]failure] // never changed in place; empty outside of outages
 	suspecting atomic.Bool               // a call finds out whether others get an answer
+	answers    atomic.Int64              // that calls have got so far
 
 	mu     sync.Mutex
 	calls  map[*call]bool // under way

@@ -14,6 +14,10 @@ const (
 	// minPatience is how long the store waits for that answer. Together with
 	// noAnswerAfter it is the longest that a dead network holds up a call.
 	minPatience = time.Second
+	// maxUnreached is how many attempts of a call in a row may not reach DynamoDB,
+	// while no other call gets an answer. With the AWS SDK's waits between them this
+	// takes about half a second.
+	maxUnreached = 4
 )
 
 // An operation makes a request, with the given options.
@@ -34,6 +38,7 @@ func (o *outage) guard(ctx context.Context, of target, op operation) error {
 			err = c.run(op, withoutRetries)
 		}
 		if !c.isFailure(err) {
+			o.answers.Add(1)
 			c.end()
 			return err
 		}
@@ -52,7 +57,9 @@ type call struct {
 	ctx    context.Context // done when an outage begins that covers the target
 	cancel context.CancelFunc
 	ends   int // when it began
-	failed int // attempts that DynamoDB did not answer
+
+	answers   int64 // to all calls, when DynamoDB was first not reached
+	unreached int   // attempts since then
 }
 
 // begin begins a call, unless it is known to fail. From then on an outage ends it.
@@ -62,7 +69,7 @@ func (o *outage) begin(ctx context.Context, of target) (*call, *failure) {
 	if known := o.failing(of); known != nil {
 		return nil, known
 	}
-	c := &call{outage: o, of: of, parent: ctx, ends: o.ends}
+	c := &call{outage: o, of: of, parent: ctx, ends: o.ends, answers: o.answers.Load()}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	o.calls[c] = true
 	return c, nil
@@ -111,14 +118,17 @@ func (c *call) run(op operation, options ...request.Option) error {
 	return err
 }
 
-// attemptFailed ends the call if DynamoDB could not be reached twice: the other
-// retries would only make the caller wait.
+// attemptFailed ends the call if DynamoDB can't be reached: the other retries would
+// only make the caller wait. As long as other calls get answers, they are worth while.
 func (c *call) attemptFailed(err error) {
 	if c.ctx.Err() != nil || !isUnreachable(err) {
 		return
 	}
-	c.failed++
-	if c.failed == 2 {
+	if answers := c.outage.answers.Load(); answers != c.answers {
+		c.answers, c.unreached = answers, 0
+	}
+	c.unreached++
+	if c.unreached == maxUnreached {
 		c.fail(&tableError{c.of, c.outage.table.name, err})
 		c.cancel()
 	}
@@ -138,9 +148,12 @@ func (c *call) suspect(ctx context.Context) {
 }
 
 // fail has the outage begin, unless an earlier one has ended since the call
-// began.
+// began. If others get answers, it is not the whole table that can't be used.
 func (c *call) fail(err error) {
-	if f := failureOf(c.of, err); f != nil && !c.isOutdated() {
-		c.outage.fail(*f)
+	f := failureOf(c.of, err)
+	if f == nil || c.isOutdated() {
+		return
 	}
+	f.everything = f.everything && c.outage.answers.Load() == c.answers
+	c.outage.fail(*f)
 }
