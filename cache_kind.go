@@ -379,9 +379,12 @@ func (k *kindCache) store(key string, item ld.VersionedData) {
 // setWith returns the complete set, or a changed copy of it if an item changes it.
 // The expiry stays.
 func (k *kindCache) setWith(set *completeSet, key string, item ld.VersionedData) *completeSet {
+	cached, isEntry := k.entries.Load(key)
 	switch {
 	case set == nil || set.get(key) == item:
 		return set
+	case isEntry && cached.(*entry).item == item:
+		return set // the last known item of a malformed row, which the set leaves out
 	case !k.servesStale && k.clock.isPast(set.expires):
 		return nil // not worth a copy
 	}

@@ -355,3 +355,46 @@ func watch(store ld.FeatureStore, done <-chan struct{}) error {
 		}
 	}
 }
+
+// What was refused is served until it is in the table, and then from there. A read
+// that the table answered before that must not show what was before it.
+func TestReadsThatALateWriteOvertakes(t *testing.T) {
+	t.Parallel()
+	writes := map[string]func(ld.FeatureStore){
+		"updates": func(s ld.FeatureStore) {
+			require.Error(t, s.Upsert(ld.Features, flag("f", 2)))
+			require.Error(t, s.Delete(ld.Features, "removed", 2))
+		},
+		"an Init": func(s ld.FeatureStore) { require.Error(t, s.Init(allData(flag("f", 2)))) },
+	}
+	for mode, options := range readingModes {
+		for name, write := range writes {
+			t.Run(mode+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				f := newFixture(t)
+				store := f.newStore(options...)
+				require.NoError(t, store.Init(allData(flag("f", 1), flag("removed", 1))))
+				f.transport.setInterceptor(denying("PutItem", "BatchWriteItem"))
+				write(store)
+				var updated, removed ld.VersionedData
+				var items map[string]ld.VersionedData
+				held := []*heldCall{
+					f.holdResponse("GetItem", `"f"`).during(func() (err error) { updated, err = store.Get(ld.Features, "f"); return err }),
+					f.holdResponse("GetItem", `"removed"`).during(func() (err error) { removed, err = store.Get(ld.Features, "removed"); return err }),
+					f.holdResponse("Query", "").during(func() (err error) { items, err = store.All(ld.Features); return err }),
+				}
+				f.transport.setInterceptor(nil)
+				f.awaitEndOfOutages()
+
+				for _, h := range held {
+					h.finish()
+				}
+
+				assert.Equal(t, flag("f", 2), updated)
+				assert.Nil(t, removed)
+				assert.Equal(t, map[string]ld.VersionedData{"f": flag("f", 2)}, items)
+				assertAll(t, store, ld.Features, flag("f", 2))
+			})
+		}
+	}
+}

@@ -57,9 +57,10 @@ func (c *core) get(kind ld.VersionedDataKind, key string) (ld.VersionedData, err
 		return c.unsaved.get(namespace, key).item, nil
 	}
 	defer c.reportStatus()
+	before := c.unsaved.row(namespace, key)
 	stored, err := c.read(c.outage.guard, kind, rowKey{namespace, key}, c.readsConsistently())
 	if err == nil {
-		return c.unsaved.newest(namespace, key, stored), nil
+		return before.newest(c.unsaved.newest(namespace, key, stored)), nil
 	}
 	if item, ok := c.unsaved.withoutTable(namespace, key, c.known.last(rowKey{namespace, key})); ok && !c.isClosed() {
 		return item, nil
@@ -101,9 +102,11 @@ func (c *core) getRow(run runner, key rowKey, consistent bool) (response *respon
 func (c *core) getAll(kind ld.VersionedDataKind) (*dataSet, error) {
 	defer c.reportStatus()
 	namespace := c.namespace(kind)
+	before := c.unsaved.copyOf(namespace)
 	set, err := c.readSet(kind)
 	if err == nil {
 		c.unsaved.mergeInto(namespace, set)
+		before.mergeInto(set)
 		return set, nil
 	}
 	if last := c.known.all(namespace); c.unsaved.allWithoutTable(namespace, last) && !c.isClosed() {

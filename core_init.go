@@ -15,7 +15,8 @@ import (
 
 // init makes the table hold just these items of their kinds. It returns what is
 // served of each kind from now on, or nil in its place if only the next read can
-// tell. An Init that the table refuses is unsaved as a whole.
+// tell. An Init that the table refuses is unsaved as a whole. One that ends because
+// the store is closed changes nothing, and returns nothing.
 func (c *core) init(collections []utils.StoreCollection) ([]*dataSet, error) {
 	defer c.reportStatus()
 	plan := make([]*kindPlan, len(collections))
@@ -27,6 +28,8 @@ func (c *core) init(collections []utils.StoreCollection) ([]*dataSet, error) {
 	switch {
 	case err == nil:
 		c.unsaved.initSaved(plan)
+		inited := target{getItem, c.initedKey()}
+		c.outage.remove(func(f failure) bool { return f.target == inited }) // nobody asks for it any more
 		for i, p := range plan {
 			set := p.dataSet()
 			c.known.retain(p.namespace, set)
@@ -34,7 +37,9 @@ func (c *core) init(collections []utils.StoreCollection) ([]*dataSet, error) {
 				served[i] = set
 			}
 		}
-	case !c.isClosed():
+	case c.isClosed():
+		return nil, err
+	default:
 		c.unsaved.initRefused(plan, &c.known)
 		err = &unsavedError{"init", err}
 	}
@@ -236,7 +241,7 @@ func (c *core) writeBatches(p *kindPlan, rows []row, writer *batchWriter) error 
 	}
 	if err != nil {
 		if isThrottle(err) {
-			c.outage.fail(target{batchWriteItem, rowKey{namespace: p.namespace}}, err)
+			c.outage.fail(failure{target: target{batchWriteItem, rowKey{namespace: p.namespace}}, err: err})
 		}
 		return err
 	}

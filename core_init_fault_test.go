@@ -185,3 +185,26 @@ func assertIsOfSomeFlags(t *testing.T, r rawItem) {
 	assert.Equal(t, strconv.Itoa(item.Version), *r[versionAttribute].N)
 	assert.Equal(t, strings.Repeat("s", 10*item.Version), item.Salt)
 }
+
+// A process that may write the row that says that the data set is complete, but not
+// read it, is not for ever in an outage because of that.
+func TestInitWhereInitedCannotBeRead(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+			if r.action == "GetItem" && strings.Contains(string(r.body), initedKey) {
+				return refusals["access denied"].answer(r)
+			}
+			return send()
+		})
+		store := f.newStore()
+		require.False(t, store.Initialized())
+
+		require.NoError(t, store.Init(allData(flag("f", 1))))
+
+		time.Sleep(2 * time.Second)
+		assert.Len(t, f.log.ofStores("WARN:", "can't be used"), 1)
+		assert.Len(t, f.log.ofStores("INFO:", "can be used again"), 1)
+		assert.True(t, store.Initialized())
+	})
+}

@@ -108,19 +108,17 @@ func (c *core) attempt(ctx context.Context, _ target, op operation) error {
 	return op(ctx, withoutRetries)
 }
 
-// noteRefusal notes that something could not be written. The table has answered
-// just before, so this says nothing of reads.
+// noteRefusal notes that something could not be written. It counts for the action
+// that was refused: patience is short at first, so this does not show that the table
+// can't be used.
 func (c *core) noteRefusal(err error) {
-	var refused *tableError
-	if !errors.As(err, &refused) || c.isClosed() {
-		return
-	}
 	if isDenial(err) {
 		c.nextWrite = time.Now().Add(denialInterval)
 	}
-	f := failure{target: refused.target, err: err}
-	f.everything = !f.isOfWrite() && reachOf(f.target, err) == ofEverything
-	c.outage.failWith(f)
+	var refused *tableError
+	if errors.As(err, &refused) && !c.isClosed() {
+		c.outage.fail(failure{target: refused.target, err: err})
+	}
 }
 
 // storeFirst stores one row. If it is refused, so are the others, and need not be

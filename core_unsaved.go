@@ -84,8 +84,7 @@ func (k *unsavedKind) newestWithoutTable(key string, last ld.VersionedData) ld.V
 	return last
 }
 
-// newest returns the newer of what the table has and what is unsaved. Either may
-// be nil. What the table has as new is done with.
+// newest is that of the item. What the table has as new is done with.
 func (u *unsaved) newest(namespace, key string, stored ld.VersionedData) ld.VersionedData {
 	if u.isEmpty() {
 		return stored
@@ -102,23 +101,70 @@ func (u *unsaved) newest(namespace, key string, stored ld.VersionedData) ld.Vers
 }
 
 func (k *unsavedKind) newest(key string, stored ld.VersionedData) ld.VersionedData {
-	kept := k.items[key].item
-	switch {
-	case kept == nil && k.isRemoved(key, stored):
-		return nil
-	case kept == nil:
-		return stored
-	case stored != nil && !isNewer(kept, stored):
+	kept := k.row(key)
+	if stored != nil && !isNewer(kept.item, stored) {
 		delete(k.items, key)
-		return stored
 	}
-	return kept
+	return kept.newest(stored)
 }
 
 // isRemoved tells whether an Init that waits will delete the row of this item.
 func (k *unsavedKind) isRemoved(key string, stored ld.VersionedData) bool {
+	return k.row(key).isRemoved(stored)
+}
+
+// An unsavedRow is what is unsaved of one row.
+type unsavedRow struct {
+	item    ld.VersionedData
+	removed bool // by an Init that waits, if the row has still the version
+	version int
+}
+
+func (k *unsavedKind) row(key string) unsavedRow {
 	version, removed := k.removed[key]
-	return removed && stored != nil && stored.GetVersion() == version
+	return unsavedRow{k.items[key].item, removed, version}
+}
+
+// row returns what is unsaved of a row just now. A read needs it from before its
+// request: meanwhile it may be written, and the table have answered before that.
+func (u *unsaved) row(namespace, key string) unsavedRow {
+	if u.isEmpty() {
+		return unsavedRow{}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if k := u.kinds[namespace]; k != nil {
+		return k.row(key)
+	}
+	return unsavedRow{}
+}
+
+func (r unsavedRow) isRemoved(stored ld.VersionedData) bool {
+	return r.removed && stored != nil && stored.GetVersion() == r.version
+}
+
+func (r unsavedRow) newest(stored ld.VersionedData) ld.VersionedData {
+	switch {
+	case isNewer(r.item, stored):
+		return r.item
+	case r.item == nil && r.isRemoved(stored):
+		return nil
+	}
+	return stored
+}
+
+// copyOf returns what is unsaved of a kind just now, as row does of a row.
+func (u *unsaved) copyOf(namespace string) *unsavedKind {
+	if u.isEmpty() {
+		return new(unsavedKind)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	k := u.kinds[namespace]
+	if k == nil {
+		return new(unsavedKind)
+	}
+	return &unsavedKind{items: maps.Clone(k.items), removed: maps.Clone(k.removed)}
 }
 
 // mergeInto makes the items that were read the newest ones.
@@ -128,7 +174,11 @@ func (u *unsaved) mergeInto(namespace string, set *dataSet) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	k := u.kinds[namespace]
+	u.kinds[namespace].mergeInto(set)
+	u.countItems()
+}
+
+func (k *unsavedKind) mergeInto(set *dataSet) {
 	if k == nil {
 		return
 	}
@@ -140,7 +190,6 @@ func (u *unsaved) mergeInto(namespace string, set *dataSet) {
 	for key := range k.items {
 		set.put(k.newest(key, set.get(key)))
 	}
-	u.countItems()
 }
 
 // allWithoutTable makes the rows that were last seen what is served if the table

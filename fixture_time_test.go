@@ -19,11 +19,11 @@ import (
 func inFakeTimeWithTable(t *testing.T, test func(t *testing.T, f *fixture)) {
 	t.Helper()
 	table := newFixture(t).table
-	real := startGateway(t)
+	gate := startGateway(t)
 	synctest.Test(t, func(t *testing.T) {
 		defer time.Sleep(time.Second) // see inFakeTime
-		f := &fixture{tb: t, table: table, transport: &transport{table: real.send}, log: &logLines{}}
-		f.client = f.newClient(&transport{table: real.send})
+		f := &fixture{tb: t, table: table, transport: &transport{table: gate.send}, log: &logLines{}}
+		f.client = f.newClient(&transport{table: gate.send})
 		test(t, f)
 	})
 }
@@ -54,6 +54,7 @@ func startGateway(t *testing.T) gateway {
 func (g gateway) serve() {
 	for r := range g {
 		var answer gatewayResponse
+		//nolint:bodyclose // it is closed below
 		answer.Response, answer.err = http.DefaultTransport.RoundTrip(r.Request)
 		if answer.err == nil {
 			answer.body, answer.err = io.ReadAll(answer.Body)

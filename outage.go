@@ -80,32 +80,20 @@ func (f *failure) errorFor(of target) error {
 	return &untriedError{of, f.err}
 }
 
-// What a failure says about other requests.
-const (
-	ofNothing    = iota
-	ofAction     // those with the same action in the same namespace fail too
-	ofEverything // all fail
-)
-
-func reachOf(of target, err error) int {
+// failureOf returns the failure that an error of a request is, or nil if it says
+// nothing about other requests.
+func failureOf(of target, err error) *failure {
+	f := &failure{target: of, err: err}
 	_, malformed := asMalformed(err)
-	f := failure{target: of}
-	switch {
-	case err == nil, malformed, f.isOfWrite() && isInvalidItem(err):
-		return ofNothing
-	case isThrottle(err), isDenial(err), isWriteConflict(err):
-		return ofAction
-	default:
-		return ofEverything
+	if err == nil || malformed || (f.isOfWrite() && isInvalidItem(err)) {
+		return nil
 	}
+	f.everything = !isThrottle(err) && !isDenial(err) && !isWriteConflict(err)
+	return f
 }
 
 // fail notes that a request failed for good.
-func (o *outage) fail(of target, err error) {
-	o.failWith(failure{target: of, everything: reachOf(of, err) == ofEverything, err: err})
-}
-
-func (o *outage) failWith(f failure) {
+func (o *outage) fail(f failure) {
 	if o.add(f) {
 		o.loggers.Warnf("Table %q can't be used: %s", o.table.name, f.err)
 	}
@@ -167,14 +155,12 @@ func (o *outage) retryReads(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		reach := reachOf(f.target, err)
-		if f.everything && reach != ofEverything {
-			o.remove(func(known failure) bool { return known.everything })
-		} else if reach == ofNothing {
-			o.remove(func(known failure) bool { return known.covers(f.target) })
+		still := failureOf(f.target, err)
+		if still == nil || (f.everything && !still.everything) {
+			o.remove(func(known failure) bool { return known.everything || (!f.everything && known.covers(f.target)) })
 		}
-		if reach == ofEverything || (reach == ofAction && !f.isOfWrite()) {
-			o.fail(f.target, err)
+		if still != nil && (still.everything || !still.isOfWrite()) {
+			o.fail(*still)
 		}
 	}
 }

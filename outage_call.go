@@ -25,10 +25,10 @@ type operation func(ctx context.Context, options ...request.Option) error
 // began, so after the end of an outage the operation is run once more.
 func (o *outage) guard(ctx context.Context, of target, op operation) error {
 	for {
-		if f := o.failing(of); f != nil {
-			return f.errorFor(of)
+		c, known := o.begin(ctx, of)
+		if known != nil {
+			return known.errorFor(of)
 		}
-		c := o.begin(ctx, of)
 		err := c.run(op)
 		if c.isFailure(err) && c.ctx.Err() == nil && !c.isOutdated() {
 			err = c.run(op, withoutRetries)
@@ -55,14 +55,17 @@ type call struct {
 	failed int // attempts that DynamoDB did not answer
 }
 
-func (o *outage) begin(ctx context.Context, of target) *call {
-	c := &call{outage: o, of: of, parent: ctx}
-	c.ctx, c.cancel = context.WithCancel(ctx)
+// begin begins a call, unless it is known to fail. From then on an outage ends it.
+func (o *outage) begin(ctx context.Context, of target) (*call, *failure) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	c.ends = o.ends
+	if known := o.failing(of); known != nil {
+		return nil, known
+	}
+	c := &call{outage: o, of: of, parent: ctx, ends: o.ends}
+	c.ctx, c.cancel = context.WithCancel(ctx)
 	o.calls[c] = true
-	return c
+	return c, nil
 }
 
 func (c *call) end() {
@@ -81,7 +84,7 @@ func (c *call) isOutdated() bool {
 
 // isFailure tells whether an error counts against the table.
 func (c *call) isFailure(err error) bool {
-	return err != nil && c.parent.Err() == nil && reachOf(c.of, err) > 0
+	return c.parent.Err() == nil && failureOf(c.of, err) != nil
 }
 
 // run makes the operation's request, and looks whether others get an answer if
@@ -129,7 +132,7 @@ func (c *call) suspect(ctx context.Context) {
 	probe, cancel := context.WithTimeout(ctx, minPatience)
 	defer cancel()
 	err := c.outage.table.probe(probe, c.of)
-	if ctx.Err() == nil && reachOf(c.of, err) == ofEverything {
+	if f := failureOf(c.of, err); ctx.Err() == nil && f != nil && f.everything {
 		c.fail(err)
 	}
 }
@@ -137,7 +140,7 @@ func (c *call) suspect(ctx context.Context) {
 // fail has the outage begin, unless an earlier one has ended since the call
 // began.
 func (c *call) fail(err error) {
-	if !c.isOutdated() {
-		c.outage.fail(c.of, err)
+	if f := failureOf(c.of, err); f != nil && !c.isOutdated() {
+		c.outage.fail(*f)
 	}
 }

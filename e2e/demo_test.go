@@ -112,8 +112,14 @@ var outcomes = map[string][4]outcome{
 	},
 }
 
+// What the demo changes, for everyone whom no rule matches.
+var (
+	changedMessage = outcome{`"<b>你好</b> & \"🎉\""`, 3, "FALLTHROUGH"}
+	switchedOn     = outcome{`true`, 0, "FALLTHROUGH"}
+)
+
 // tableAtTheEnd is what the demo leaves in the table: the payload's keys and
-// versions, and the changed message's new one.
+// versions, and the new ones of the two flags that it changes.
 var tableAtTheEnd = []localtable.Row{
 	{Namespace: "$inited", Key: "$inited"},
 	{Namespace: "features", Key: "app-update", Version: 14},
@@ -128,7 +134,7 @@ var tableAtTheEnd = []localtable.Row{
 	{Namespace: "features", Key: "prix/été: -50 % 🎉", Version: 6},
 	{Namespace: "features", Key: "saved-cards", Version: 12},
 	{Namespace: "features", Key: "search-ranking", Version: 23},
-	{Namespace: "features", Key: "site-offline", Version: 4},
+	{Namespace: "features", Key: "site-offline", Version: 5},
 	{Namespace: "features", Key: "welcome-message", Version: 8},
 	{Namespace: "segments", Key: "beta-testers", Version: 44},
 	{Namespace: "segments", Key: "big-spenders", Version: 3},
@@ -145,12 +151,9 @@ func TestDemo(t *testing.T) {
 	assert.NotEqual(t, os.Getpid(), report.ReaderPID)
 	assert.Equal(t, 1, report.ServerConnections, "the reading process must not connect to LaunchDarkly")
 
-	assert.Len(t, report.Evaluations, 4*len(outcomes))
-	for _, result := range report.Evaluations {
-		expected := outcomes[result.Flag][userIndex(t, result.User)]
-		assertOutcome(t, expected, result)
-	}
-	assertOutcome(t, outcome{`"<b>你好</b> & \"🎉\""`, 3, "FALLTHROUGH"}, report.Changed)
+	assertOutcomes(t, report.Evaluations, nil)
+	assertOutcome(t, changedMessage, report.Changed)
+	assertOutage(t, report.Outage)
 
 	for i := range report.Rows {
 		report.Rows[i].Item = ""
@@ -158,6 +161,39 @@ func TestDemo(t *testing.T) {
 	assert.Equal(t, tableAtTheEnd, report.Rows)
 	for flag := range outcomes {
 		assert.Contains(t, out.String(), flag)
+	}
+}
+
+func assertOutage(t *testing.T, outage demo.Outage) {
+	t.Helper()
+	before := map[string]outcome{"welcome-message": changedMessage}
+	after := map[string]outcome{"welcome-message": changedMessage, "site-offline": switchedOn}
+	assertOutcomes(t, outage.Evaluations[0], after)
+	assertOutcomes(t, outage.Evaluations[1], before)
+	for i := range outage.Afterwards {
+		assertOutcomes(t, outage.Afterwards[i], after)
+		for _, load := range []demo.Load{outage.Before[i], outage.During[i]} {
+			assert.Positive(t, load.Evaluations)
+			assert.Zero(t, load.Defaults)
+		}
+		assert.Len(t, outage.Logs[i], 2)
+		assert.Contains(t, outage.Logs[i][0], "WARN: DynamoDBFeatureStore: ")
+		assert.Contains(t, outage.Logs[i][0], "connection refused")
+		assert.Contains(t, outage.Logs[i][1], "INFO: DynamoDBFeatureStore: ")
+	}
+}
+
+// assertOutcomes expects the payload's outcomes, but for the flags that have
+// changed for those whom no rule matches.
+func assertOutcomes(t *testing.T, results []evaluation.Result, changed map[string]outcome) {
+	t.Helper()
+	assert.Len(t, results, 4*len(outcomes))
+	for _, result := range results {
+		expected := outcomes[result.Flag][userIndex(t, result.User)]
+		if now, is := changed[result.Flag]; is && (expected.reason == "FALLTHROUGH" || expected.reason == "OFF") {
+			expected = now
+		}
+		assertOutcome(t, expected, result)
 	}
 }
 
@@ -174,6 +210,10 @@ func userIndex(t *testing.T, user string) int {
 func assertOutcome(t *testing.T, expected outcome, result evaluation.Result) {
 	t.Helper()
 	assert.JSONEq(t, expected.value, result.Value.JSONString(), "%s for %s", result.Flag, result.User)
-	assert.Equal(t, expected.variation, result.Variation.OrElse(noVariation), "%s for %s", result.Flag, result.User)
+	variation := noVariation
+	if result.Variation != nil {
+		variation = *result.Variation
+	}
+	assert.Equal(t, expected.variation, variation, "%s for %s", result.Flag, result.User)
 	assert.Equal(t, expected.reason, result.Reason.String(), "%s for %s", result.Flag, result.User)
 }

@@ -11,13 +11,12 @@ import (
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/request"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
-	ldclient "github.com/launchdarkly/go-server-sdk/v7"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
 )
 
@@ -53,12 +52,12 @@ func TestRestartedFleet(t *testing.T) {
 // compares their values with the server's.
 func (w *world) startAndStopFleet(t *testing.T, network *network) {
 	factory := w.meteredFactory(t, network)
-	clients := make([]*ldclient.LDClient, fleetSize)
+	clients := make([]*ld.LDClient, fleetSize)
 	var group errgroup.Group
 	for i := range clients {
 		group.Go(func() (err error) {
-			config := adapter.StreamingConfig(w.server.URL(), factory, nil)
-			clients[i], err = ldclient.MakeCustomClient("sdk-test", config, patience)
+			config := ldconfig.Streaming(w.server.URL(), factory, nil)
+			clients[i], err = ld.MakeCustomClient("sdk-test", config, patience)
 			return err
 		})
 	}

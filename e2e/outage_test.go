@@ -2,19 +2,16 @@ package e2e_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	ldclient "github.com/launchdarkly/go-server-sdk/v7"
-	"github.com/launchdarkly/go-server-sdk/v7/subsystems/ldstoreimpl"
-	"github.com/launchdarkly/go-server-sdk/v7/subsystems/ldstoretypes"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
-	v4log "gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
+	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
 )
 
 // An outage of DynamoDB, with updates in the middle of it, ends with everything
@@ -44,7 +41,8 @@ func testOutage(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPo
 	w := newWorld(t)
 	writing, reading := newNetwork(), newNetwork()
 	stale := lddynamodb.StaleValues(policy)
-	streaming := w.startStreaming(t, w.factory(t, writing, lddynamodb.CacheTTL(ttl), stale))
+	factory, store := watch(w.factory(t, writing, lddynamodb.CacheTTL(ttl), stale))
+	streaming := w.startStreaming(t, factory)
 	// A daemon-mode client that caches for ever never looks at the table again,
 	// by design. So where the streaming client does, this one does not.
 	daemonTTL := max(ttl, 0)
@@ -54,11 +52,15 @@ func testOutage(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPo
 	writing.setDown(true)
 	reading.setDown(true)
 	w.updateInTheMiddle(t)
-	requireNoticed(t, streaming)
+	store.requireNoticed(t)
 	requireOutageBehaviour(t, streaming, ttl, policy)
 	requireOutageBehaviour(t, daemon, daemonTTL, policy)
-	if ttl < 0 {
-		w.requireServersValues(t, streaming) // it keeps what the table could not take
+	// Whatever the cache keeps, the client serves what the table could not take.
+	awaitOutcome(t, streaming, "born-in-the-outage", outcome{`"new"`, 0, "FALLTHROUGH"})
+	awaitOutcome(t, streaming, "welcome-message", outcome{`"Hello!"`, 0, "OFF"})
+	awaitOutcome(t, streaming, "button-color", outcome{`null`, noVariation, "ERROR(FLAG_NOT_FOUND)"})
+	if keepsStale(ttl, policy) {
+		w.requireServersValues(t, streaming)
 	}
 
 	writing.setDown(false)
@@ -67,50 +69,23 @@ func testOutage(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPo
 	requireReadOnly(t, reading)
 }
 
-// The adapter must not take an answer of the store's cache for one of the table.
-func TestAdapterAsksTheTableWhetherItIsAvailable(t *testing.T) {
-	t.Parallel()
-	forEachCacheMode(t, func(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPolicy) {
-		w := newWorld(t)
-		network := newNetwork()
-		factory := w.factory(t, network, lddynamodb.CacheTTL(ttl), lddynamodb.StaleValues(policy))
-		silent := ld.DefaultConfig
-		silent.Loggers.SetMinLevel(v4log.None)
-		store, err := adapter.PersistentDataStore(factory, silent).Build(nil)
-		require.NoError(t, err)
-		t.Cleanup(func() { assert.NoError(t, store.Close()) })
-		require.NoError(t, store.Init([]ldstoretypes.SerializedCollection{
-			{Kind: ldstoreimpl.Features()}, {Kind: ldstoreimpl.Segments()},
-		}))
-		for _, down := range []bool{true, false} {
-			network.setDown(down)
-			require.Equal(t, !down, store.IsStoreAvailable())
-		}
-	})
-}
-
 // Clients that start while DynamoDB is down work as soon as it is back.
 func TestStartInAnOutage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	network := newNetwork()
 	network.setDown(true)
-	factory := w.factory(t, network, lddynamodb.CacheTTL(shortTTL))
-	streaming := startWithoutWaiting(t, adapter.StreamingConfig(w.server.URL(), factory, nil))
-	daemon := startWithoutWaiting(t, adapter.DaemonConfig(factory, nil))
-	requireNoticed(t, streaming)
-	require.Equal(t, "ERROR(CLIENT_NOT_READY)", one(t, streaming, "new-checkout", "alice").Reason.String())
+	factory, store := watch(w.factory(t, network, lddynamodb.CacheTTL(shortTTL)))
+	streaming := w.startStreamingFor(t, factory, 0)
+	store.requireNoticed(t)
+	daemon := startDaemon(t, w.factory(t, network, lddynamodb.CacheTTL(shortTTL)))
+	w.requireServersValues(t, streaming) // it serves what the table could not take
 	require.Equal(t, "ERROR(EXCEPTION)", one(t, daemon, "new-checkout", "alice").Reason.String())
 
 	network.setDown(false)
+	// Until then the SDK has a data race between its stream and evaluations.
+	require.Eventually(t, func() bool { return store.inits.Load() >= 2 }, patience, pause)
 	w.requireServersState(t, streaming, daemon)
-}
-
-func startWithoutWaiting(t *testing.T, config ldclient.Config) *ldclient.LDClient {
-	client, err := ldclient.MakeCustomClient("sdk-test", config, 0)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, client.Close()) })
-	return client
 }
 
 // requireReadOnly sees that a client in daemon mode has only read.
@@ -135,24 +110,63 @@ func (w *world) updateInTheMiddle(t *testing.T) {
 		"on": true, "fallthrough": {"variation": 0}, "variations": ["new"], "salt": "s"}`)))
 }
 
-func requireNoticed(t *testing.T, client *ldclient.LDClient) {
-	require.Eventually(t, func() bool {
-		return !client.GetDataStoreStatusProvider().GetStatus().Available
-	}, patience, pause, "the client must know that its store is not available")
+// A watchedStore tells what the SDK knows of it and how often it was sent
+// everything.
+type watchedStore struct {
+	*utils.FeatureStoreWrapper
+	inits atomic.Int64
+}
+
+// watch returns the store that the factory will have made for the client.
+func watch(factory ld.FeatureStoreFactory) (ld.FeatureStoreFactory, *watchedStore) {
+	var watched watchedStore
+	return func(config ld.Config) (ld.FeatureStore, error) {
+		store, err := factory(config)
+		if err != nil {
+			return nil, err
+		}
+		watched.FeatureStoreWrapper = store.(*utils.FeatureStoreWrapper)
+		return &watched, nil
+	}, &watched
+}
+
+func (s *watchedStore) Init(data map[ld.VersionedDataKind]map[string]ld.VersionedData) error {
+	err := s.FeatureStoreWrapper.Init(data)
+	s.inits.Add(1)
+	return err
+}
+
+func (s *watchedStore) requireNoticed(t *testing.T) {
+	require.Eventually(t, func() bool { return !s.GetStoreStatus().Available }, patience, pause,
+		"the client must know that its store is not available")
 }
 
 // requireOutageBehaviour waits until no cached value can be fresh, and sees
 // that flags can be evaluated exactly where the settings promise it.
 func requireOutageBehaviour(
 	t *testing.T,
-	client *ldclient.LDClient,
+	client *ld.LDClient,
 	ttl time.Duration,
 	policy lddynamodb.StaleValuesPolicy,
 ) {
-	expected := "TARGET_MATCH"
-	if ttl == 0 || (ttl > 0 && policy == lddynamodb.EvictStaleValues) {
-		expected = "ERROR(EXCEPTION)"
+	expected := "ERROR(EXCEPTION)"
+	if keepsStale(ttl, policy) {
+		expected = "TARGET_MATCH"
 	}
 	time.Sleep(max(ttl, 0))
 	require.Equal(t, expected, one(t, client, "new-checkout", "alice").Reason.String())
+}
+
+// keepsStale tells whether values that were read before are served in an outage.
+func keepsStale(ttl time.Duration, policy lddynamodb.StaleValuesPolicy) bool {
+	return ttl < 0 || ttl > 0 && policy != lddynamodb.EvictStaleValues
+}
+
+func awaitOutcome(t *testing.T, client *ld.LDClient, flag string, expected outcome) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		result := one(t, client, flag, "eve")
+		assert.Equal(c, expected.reason, result.Reason.String())
+		assert.JSONEq(c, expected.value, result.Value.JSONString())
+	}, patience, pause)
 }

@@ -10,14 +10,12 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/launchdarkly/go-sdk-common/v3/ldcontext"
-	ldclient "github.com/launchdarkly/go-server-sdk/v7"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
@@ -64,13 +62,13 @@ func Example_seedingJob() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	client, err := ldclient.MakeCustomClient("sdk-key", adapter.DaemonConfig(factory, nil), patience)
+	client, err := ld.MakeCustomClient("sdk-key", ldconfig.Daemon(factory, nil), patience)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer func() { _ = client.Close() }()
 
-	user := ldcontext.NewBuilder("new-user").SetString("country", "AT").Build()
+	user := ld.NewUserBuilder("new-user").Country("AT").Build()
 	message, _ := client.StringVariation("welcome-message", user, "(no message)")
 	fmt.Println(message)
 	// Output: Grüß Gott!

@@ -1,9 +1,9 @@
 package e2e_test
 
 import (
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"testing"
 
-	ldclient "github.com/launchdarkly/go-server-sdk/v7"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -13,7 +13,7 @@ import (
 )
 
 // startPair starts a client that writes the table and one that reads it.
-func startPair(t *testing.T, w *world) (streaming, daemon *ldclient.LDClient) {
+func startPair(t *testing.T, w *world) (streaming, daemon *ld.LDClient) {
 	streaming = w.startStreaming(t, w.factory(t, newNetwork()))
 	daemon = startDaemon(t, w.factory(t, newNetwork(), lddynamodb.CacheTTL(shortTTL)))
 	return streaming, daemon
@@ -27,7 +27,7 @@ func TestInitialDataReachesTheTableAndADaemon(t *testing.T) {
 	// Without waiting: the streaming client is ready when the table is.
 	w.requireTableLikeServer(t)
 	reference := w.startReference(t)
-	for _, client := range []*ldclient.LDClient{streaming, daemon, reference} {
+	for _, client := range []*ld.LDClient{streaming, daemon, reference} {
 		for _, result := range w.evaluate(t, client) {
 			assertOutcome(t, outcomes[result.Flag][userIndex(t, result.User)], result)
 		}
@@ -75,7 +75,7 @@ func TestAnOldPatchChangesNothing(t *testing.T) {
 	_, err := w.server.Update("/flags/max-basket-size", func(flag map[string]any) { flag["on"] = false })
 	require.NoError(t, err)
 
-	for _, client := range []*ldclient.LDClient{streaming, daemon} {
+	for _, client := range []*ld.LDClient{streaming, daemon} {
 		require.Eventually(t, func() bool {
 			return one(t, client, "max-basket-size", "alice").Reason.String() == "OFF"
 		}, patience, pause)

@@ -6,15 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/launchdarkly/go-sdk-common/v3/ldcontext"
-	ldclient "github.com/launchdarkly/go-server-sdk/v7"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/clientlog"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
@@ -69,25 +68,35 @@ func (w *world) factory(
 
 // startStreaming starts a client that is connected to LaunchDarkly and has
 // everything in the table already.
-func (w *world) startStreaming(t *testing.T, factory ld.FeatureStoreFactory) *ldclient.LDClient {
-	return startClient(t, adapter.StreamingConfig(w.server.URL(), factory, nil))
+func (w *world) startStreaming(t *testing.T, factory ld.FeatureStoreFactory) *ld.LDClient {
+	return w.startStreamingFor(t, factory, patience)
+}
+
+// startStreamingFor waits no longer than told for the client to have everything.
+func (w *world) startStreamingFor(t *testing.T, factory ld.FeatureStoreFactory, waitFor time.Duration) *ld.LDClient {
+	var log clientlog.Log
+	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Streaming(w.server.URL(), factory, &log), waitFor)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.Eventually(t, log.TookOutagesIn, patience, pause)
+		assert.NoError(t, client.Close())
+	})
+	return client
 }
 
 // startDaemon starts a client that reads the table only.
-func startDaemon(t *testing.T, factory ld.FeatureStoreFactory) *ldclient.LDClient {
-	return startClient(t, adapter.DaemonConfig(factory, nil))
+func startDaemon(t *testing.T, factory ld.FeatureStoreFactory) *ld.LDClient {
+	return startClient(t, ldconfig.Daemon(factory, nil))
 }
 
-// startReference starts a client that gets its flags from LaunchDarkly without
-// a store of ours: the values that the others must have.
-func (w *world) startReference(t *testing.T) *ldclient.LDClient {
-	config := adapter.StreamingConfig(w.server.URL(), nil, nil)
-	config.DataStore = nil
-	return startClient(t, config)
+// startReference starts a client that keeps its flags in the SDK's in-memory
+// store: its values are those that the others must have.
+func (w *world) startReference(t *testing.T) *ld.LDClient {
+	return startClient(t, ldconfig.Streaming(w.server.URL(), ld.NewInMemoryFeatureStoreFactory(), nil))
 }
 
-func startClient(t *testing.T, config ldclient.Config) *ldclient.LDClient {
-	client, err := ldclient.MakeCustomClient("sdk-test", config, patience)
+func startClient(t *testing.T, config ld.Config) *ld.LDClient {
+	client, err := ld.MakeCustomClient("sdk-test", config, patience)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
 	return client
@@ -95,7 +104,7 @@ func startClient(t *testing.T, config ldclient.Config) *ldclient.LDClient {
 
 // evaluate evaluates all flags that the payload or the server has, for the
 // payload's first four users.
-func (w *world) evaluate(t require.TestingT, client *ldclient.LDClient) []evaluation.Result {
+func (w *world) evaluate(t require.TestingT, client *ld.LDClient) []evaluation.Result {
 	flags := keysOf(t, payload.JSON(), w.server.Payload())
 	users, err := evaluation.Users(payload.Users())
 	require.NoError(t, err)
@@ -119,26 +128,26 @@ func keysOf(t require.TestingT, payloads ...[]byte) []string {
 }
 
 // one evaluates one flag for one user.
-func one(t *testing.T, client *ldclient.LDClient, flag, user string) evaluation.Result {
+func one(t *testing.T, client *ld.LDClient, flag, user string) evaluation.Result {
 	users, err := evaluation.Users(payload.Users())
 	require.NoError(t, err)
 	for _, candidate := range users {
-		if candidate.Key() == user {
+		if candidate.GetKey() == user {
 			return evaluation.One(client, flag, candidate)
 		}
 	}
-	return evaluation.One(client, flag, ldcontext.New(user))
+	return evaluation.One(client, flag, ld.NewUser(user))
 }
 
 // requireServersState waits until the clients evaluate every flag as the server
 // has it, and the table holds the server's items.
-func (w *world) requireServersState(t *testing.T, clients ...*ldclient.LDClient) {
+func (w *world) requireServersState(t *testing.T, clients ...*ld.LDClient) {
 	t.Helper()
 	w.requireServersValues(t, clients...)
 	require.EventuallyWithT(t, func(c *assert.CollectT) { w.requireTableLikeServer(c) }, patience, pause)
 }
 
-func (w *world) requireServersValues(t *testing.T, clients ...*ldclient.LDClient) {
+func (w *world) requireServersValues(t *testing.T, clients ...*ld.LDClient) {
 	t.Helper()
 	expected := w.evaluate(t, w.startReference(t))
 	for _, client := range clients {

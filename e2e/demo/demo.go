@@ -5,17 +5,19 @@ package demo
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
-	ldclient "github.com/launchdarkly/go-server-sdk/v7"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/clientlog"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/tcpproxy"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
 
@@ -31,9 +33,10 @@ const (
 type Report struct {
 	Evaluations       []evaluation.Result // by the reading process, before the change
 	Changed           evaluation.Result   // by the reading process, after it
-	Rows              []localtable.Row    // the table at the end
+	Rows              []localtable.Row    // the table at the end, after the outage
 	ReaderPID         int
-	ServerConnections int // how many the streaming server has had
+	Outage            Outage
+	ServerConnections int // how many streams the LaunchDarkly service has had
 }
 
 // Run shows everything, and tells about it on out, in colors where asked for.
@@ -56,7 +59,13 @@ func Run(out io.Writer, colors bool) (*Report, error) {
 	}
 	defer func() { _ = server.Close() }()
 
-	d := &demo{show: show, table: table, server: server, report: &Report{}}
+	proxy, err := tcpproxy.Start(strings.TrimPrefix(endpoint, "http://"))
+	if err != nil {
+		return nil, err
+	}
+	defer proxy.Close()
+
+	d := &demo{show: show, table: table, proxy: proxy, server: server, report: &Report{}}
 	if err := d.run(); err != nil {
 		return nil, err
 	}
@@ -66,18 +75,24 @@ func Run(out io.Writer, colors bool) (*Report, error) {
 type demo struct {
 	show   *printer
 	table  *localtable.Table
+	proxy  *tcpproxy.Proxy // on the processes' way to the table
 	server *ldserver.Server
+	log    clientlog.Log // of the connected process
 	report *Report
 }
 
 func (d *demo) run() error {
-	writer, err := d.startWriter()
+	client, err := d.startWriter()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = writer.Close() }()
+	defer func() { _ = client.Close() }()
+	writer, err := newParticipant(client)
+	if err != nil {
+		return err
+	}
 
-	reader, err := startReader(d.table)
+	reader, err := startReader(d.endpoint(), d.table.Name)
 	if err != nil {
 		return err
 	}
@@ -91,19 +106,29 @@ func (d *demo) run() error {
 		return err
 	}
 	_, d.report.ServerConnections = d.server.Connections()
-	return d.listRows()
+	if err := d.listRows(); err != nil {
+		return err
+	}
+	if err := d.goThroughOutage(writer, reader); err != nil {
+		return err
+	}
+	d.report.Rows, err = d.table.Rows()
+	return err
 }
 
-// startWriter starts the client that is connected to the streaming server and
+// endpoint is DynamoDB as the processes are to see it.
+func (d *demo) endpoint() string { return "http://" + d.proxy.Address() }
+
+// startWriter starts the client that is connected to the LaunchDarkly service and
 // writes to the table.
-func (d *demo) startWriter() (*ldclient.LDClient, error) {
-	factory, err := newFactory(d.table.Endpoint, d.table.Name)
+func (d *demo) startWriter() (*ld.LDClient, error) {
+	factory, err := newFactory(d.endpoint(), d.table.Name)
 	if err != nil {
 		return nil, err
 	}
 	start := time.Now()
-	config := adapter.StreamingConfig(d.server.URL(), factory, nil)
-	client, err := ldclient.MakeCustomClient(sdkKey, config, patience)
+	config := ldconfig.Streaming(d.server.URL(), factory, &d.log)
+	client, err := ld.MakeCustomClient(sdkKey, config, patience)
 	if err != nil {
 		return nil, fmt.Errorf("starting the streaming client: %w", err)
 	}
@@ -132,7 +157,6 @@ func (d *demo) listRows() error {
 	if err != nil {
 		return err
 	}
-	d.report.Rows = rows
 	d.show.rows(rows)
 	return nil
 }

@@ -48,7 +48,7 @@ func (p *printer) fact(name, format string, values ...any) {
 
 func (p *printer) written(url string, table *localtable.Table, rows int, took time.Duration) {
 	p.heading(1, "A process streams its flags and puts them in a table")
-	p.fact("LaunchDarkly", "%s, a local streaming server", url)
+	p.fact("LaunchDarkly", "%s, a local service for tests", url)
 	p.fact("DynamoDB", "%s, table %s", table.Endpoint, table.Name)
 	p.fact("rows", "%d, written before the client was ready, in %s", rows, milliseconds(took))
 }
@@ -92,6 +92,43 @@ func (p *printer) rows(rows []localtable.Row) {
 			continue
 		}
 		p.linef("   %s %s %7d %7d", pad(row.Namespace, 11), pad(row.Key, 21), row.Version, len(row.Item))
+	}
+}
+
+func (p *printer) outage(o *Outage, seen time.Duration) {
+	p.heading(5, "The network to DynamoDB is cut, and both processes go on")
+	p.linef("   %s", p.paint(faint, fmt.Sprintf("%s%13s%11s%17s", pad("", 36), "evaluations/s", "slowest", "default values")))
+	for i, name := range []string{"the connected process", "the other process"} {
+		p.load(name+", before", o.Before[i])
+		p.load(name+", cut off", o.During[i])
+	}
+	p.linef("")
+	p.fact("meanwhile", "%s is switched on at LaunchDarkly", switchedFlag)
+	p.fact(milliseconds(seen), "later the connected process has it: for %s it is %s", switchedUser, p.switched(o.Evaluations[0]))
+	p.fact("", "the other process still has what it knew: for %s it is %s", switchedUser, p.switched(o.Evaluations[1]))
+}
+
+func (p *printer) load(name string, l Load) {
+	p.linef("   %s%13.0f%11s%17d", pad(name, 36), l.PerSecond(), milliseconds(l.Slowest), l.Defaults)
+}
+
+func (p *printer) mended(took time.Duration) {
+	p.fact("the network", "is mended")
+	p.fact(milliseconds(took), "later the other process has the change, out of the table")
+}
+
+func (p *printer) switched(results []evaluation.Result) string {
+	return p.paint(green, valueOf(find(results, switchedFlag, switchedUser)))
+}
+
+func (p *printer) logs(logs [2][]string) {
+	for i, name := range []string{"the connected process", "the other process"} {
+		p.linef("\n   %s", p.paint(faint, "What the store logged in "+name+":"))
+		for _, line := range logs[i] {
+			for j, part := range wrap(readable(line), 72) {
+				p.linef("   %s%s", strings.Repeat(" ", 2*min(j, 1)), part)
+			}
+		}
 	}
 }
 

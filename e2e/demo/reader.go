@@ -10,27 +10,26 @@ import (
 	"os/exec"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
 
 // reader is the other process, which this one has started from the same
-// executable. Each line that it is sent it answers with a line of results.
+// executable. Each line that it is sent it answers with a line of JSON.
 type reader struct {
 	command *exec.Cmd
 	asking  io.WriteCloser
 	answers *bufio.Reader
 }
 
-func startReader(table *localtable.Table) (*reader, error) {
+func startReader(endpoint, table string) (*reader, error) {
 	executable, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding the own executable: %w", err)
 	}
 	command := exec.Command(executable)
 	command.Env = append(os.Environ(),
-		readerVariable+"="+table.Name,
-		dynamolocal.EndpointVariable+"="+table.Endpoint,
+		readerVariable+"="+table,
+		dynamolocal.EndpointVariable+"="+endpoint,
 	)
 	command.Stderr = os.Stderr
 	asking, err := command.StdinPipe()
@@ -50,22 +49,40 @@ func startReader(table *localtable.Table) (*reader, error) {
 func (r *reader) pid() int { return r.command.Process.Pid }
 
 // evaluate has the process evaluate every flag for every user.
-func (r *reader) evaluate() ([]evaluation.Result, error) {
-	if _, err := fmt.Fprintln(r.asking, "evaluate"); err != nil {
-		return nil, fmt.Errorf("asking the reading process: %w", err)
+func (r *reader) evaluate() (results []evaluation.Result, err error) {
+	if err := r.ask("evaluate"); err != nil {
+		return nil, err
 	}
+	return results, r.answer(&results)
+}
+
+// log has the process tell what its store has logged.
+func (r *reader) log() (lines []string, err error) {
+	if err := r.ask("log"); err != nil {
+		return nil, err
+	}
+	return lines, r.answer(&lines)
+}
+
+func (r *reader) ask(question string) error {
+	if _, err := fmt.Fprintln(r.asking, question); err != nil {
+		return fmt.Errorf("asking the reading process: %w", err)
+	}
+	return nil
+}
+
+func (r *reader) answer(answer any) error {
 	line, err := r.answers.ReadBytes('\n')
 	if errors.Is(err, io.EOF) {
-		return nil, errors.New("the reading process ended early")
+		return errors.New("the reading process ended early")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listening to the reading process: %w", err)
+		return fmt.Errorf("listening to the reading process: %w", err)
 	}
-	var results []evaluation.Result
-	if err := json.Unmarshal(line, &results); err != nil {
-		return nil, fmt.Errorf("understanding the reading process: %w", err)
+	if err := json.Unmarshal(line, answer); err != nil {
+		return fmt.Errorf("understanding the reading process: %w", err)
 	}
-	return results, nil
+	return nil
 }
 
 // stop ends the process: it stops when its input does.

@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"time"
 
-	"github.com/launchdarkly/go-sdk-common/v3/ldcontext"
-	ldclient "github.com/launchdarkly/go-server-sdk/v7"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/clientlog"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
@@ -37,27 +39,49 @@ func BecomeReader() {
 	os.Exit(0)
 }
 
-// read evaluates every flag for every user whenever a line comes in.
+// read answers each line that comes in.
 func read(table string, in io.Reader, out io.Writer) error {
-	client, err := newDaemonClient(table)
+	var log clientlog.Log
+	client, err := newDaemonClient(table, &log)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = client.Close() }()
-	flags, users, err := flagsAndUsers()
+	p, err := newParticipant(client)
 	if err != nil {
 		return err
 	}
 	answers := json.NewEncoder(out)
 	for lines := bufio.NewScanner(in); lines.Scan(); {
-		if err := answers.Encode(evaluation.All(client, flags, users)); err != nil {
+		answer, err := p.answer(lines.Text(), &log)
+		if err != nil {
+			return err
+		}
+		if err := answers.Encode(answer); err != nil {
 			return fmt.Errorf("answering: %w", err)
 		}
 	}
 	return nil
 }
 
-func newDaemonClient(table string) (*ldclient.LDClient, error) {
+func (p *participant) answer(question string, log *clientlog.Log) (any, error) {
+	what, argument, _ := strings.Cut(question, " ")
+	switch what {
+	case "evaluate":
+		return p.evaluateAll(), nil
+	case "log":
+		return log.Lines(storeLines), nil
+	case "load":
+		while, err := time.ParseDuration(argument)
+		if err != nil {
+			return nil, fmt.Errorf("understanding the question: %w", err)
+		}
+		return p.evaluateFor(while), nil
+	}
+	return nil, fmt.Errorf("there is no answer to %q", question)
+}
+
+func newDaemonClient(table string, log *clientlog.Log) (*ld.LDClient, error) {
 	endpoint, err := dynamolocal.Endpoint()
 	if err != nil {
 		return nil, err
@@ -66,14 +90,14 @@ func newDaemonClient(table string) (*ldclient.LDClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := ldclient.MakeCustomClient(sdkKey, adapter.DaemonConfig(factory, nil), patience)
+	client, err := ld.MakeCustomClient(sdkKey, ldconfig.Daemon(factory, log), patience)
 	if err != nil {
 		return nil, fmt.Errorf("starting the daemon-mode client: %w", err)
 	}
 	return client, nil
 }
 
-func flagsAndUsers() ([]string, []ldcontext.Context, error) {
+func flagsAndUsers() ([]string, []ld.User, error) {
 	flags, err := evaluation.FlagKeys(payload.JSON())
 	if err != nil {
 		return nil, nil, err

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/launchdarkly/go-sdk-common/v3/ldreason"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
 )
@@ -25,7 +25,7 @@ func usersOf(results []evaluation.Result) []string {
 
 func valueOf(r evaluation.Result) string {
 	switch {
-	case r.Reason.GetErrorKind() == ldreason.EvalErrorFlagNotFound:
+	case r.Reason.GetErrorKind() == ld.EvalErrorFlagNotFound:
 		return "(no flag)"
 	case r.Value.IsNull():
 		return "(default)"
@@ -65,6 +65,20 @@ func tallyReasons(results []evaluation.Result) string {
 // pad fills up with spaces to a number of columns, and adds at least one.
 func pad(text string, columns int) string {
 	return text + strings.Repeat(" ", max(columns-width(text), 1))
+}
+
+// wrap breaks a text at spaces into lines of a number of columns at most, where
+// its words allow it.
+func wrap(text string, columns int) (lines []string) {
+	line := ""
+	for _, word := range strings.Split(text, " ") {
+		if line != "" && width(line)+1+width(word) > columns {
+			lines, line = append(lines, line), word
+			continue
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+	}
+	return append(lines, line)
 }
 
 func shorten(text string, columns int) string {

@@ -5,9 +5,9 @@
 // measured; "go test ./faults -args -results=RESULTS.md" makes it anew.
 //
 // Most of the tests use stores directly, where they can see the outcome of each
-// single update. There they do what the SDK would: after an Init or Upsert that
-// failed, they send everything anew, as it is by then, until that succeeds. The
-// rest of them use real SDKs.
+// single update, and never send anything a second time. The rest of them use
+// clients of the SDK: streaming ones, polling ones, and streaming ones that are not
+// told the store's status.
 //
 // TestSoak works for a minute, or for as long as -soak says, with many stores
 // in several processes and with faults that come and go.

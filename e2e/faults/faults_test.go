@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go/service/dynamodb"
+	"github.com/stretchr/testify/require"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/tcpproxy"
 )
 
 // A fault is something that goes wrong between stores and DynamoDB, or there.
@@ -16,18 +19,29 @@ type fault struct {
 	begin  func(*fixture)
 	mend   func(*fixture) // nil: the network becomes as it should be
 
-	timeout   time.Duration // RequestTimeout; 0: more than any request takes
+	timeout   time.Duration // RequestTimeout; 0: the default
 	ownServer bool          // that can be killed
-	underSDKs bool          // to be tested with whole SDKs, too
+	underSDKs bool          // to be tested with SDK clients, too
+}
+
+// ownServerModes are fewer, since it takes long to start so many of them.
+var ownServerModes = []mode{uncached, refresh, forever}
+
+// while is how long evaluations are watched during the fault.
+func (f fault) while() time.Duration {
+	if f.effect == slow || f.effect == flaky {
+		return 2 * time.Second
+	}
+	return while
 }
 
 // faults in the order of the table of results.
 var faults = []fault{
 	{name: "Connections refused", says: "connection refused", begin: refuse, underSDKs: true},
-	{name: "Black hole", says: "gave up after 1s", begin: behave(conduct{swallow: true}), timeout: time.Second, underSDKs: true},
-	{name: "Responses 2 s late", effect: slow, begin: behave(conduct{delay: 2 * time.Second})},
-	{name: "Responses 2 s late, 1 s timeout", says: "gave up after 1s", begin: behave(conduct{delay: 2 * time.Second}), timeout: time.Second},
-	{name: "Connections reset amid a response", begin: behave(conduct{reset: true})},
+	{name: "Black hole", says: "no answer in time", begin: behave(tcpproxy.Conduct{Swallow: true}), underSDKs: true},
+	{name: "Responses 1 s late", effect: slow, begin: behave(tcpproxy.Conduct{Delay: time.Second})},
+	{name: "Responses 2 s late, 1 s timeout", says: "no answer in time", begin: behave(tcpproxy.Conduct{Delay: 2 * time.Second}), timeout: time.Second},
+	{name: "Connections reset amid a response", begin: behave(tcpproxy.Conduct{Reset: true})},
 
 	{name: "Responses cut in half", begin: intercept(damage(cutInHalf, true))},
 	{name: "Responses cut in half, no checksums", says: "SerializationError", begin: intercept(damage(cutInHalf, false))},
@@ -62,10 +76,10 @@ func pages(status int) fault {
 	return fault{name: "HTTP " + text + " from a gateway", begin: intercept(answerPage(status))}
 }
 
-func refuse(f *fixture) { f.network.proxy.refuse() }
+func refuse(f *fixture) { f.network.proxy.Refuse() }
 
-func behave(c conduct) func(*fixture) {
-	return func(f *fixture) { f.network.proxy.behave(c) }
+func behave(c tcpproxy.Conduct) func(*fixture) {
+	return func(f *fixture) { f.network.proxy.Behave(c) }
 }
 
 func intercept(i interceptor) func(*fixture) {
@@ -110,5 +124,5 @@ func (f *fixture) mend(fault fault) {
 		return
 	}
 	f.network.setInterceptor(nil)
-	f.network.proxy.mend(f.t)
+	require.NoError(f.t, f.network.proxy.Mend())
 }

@@ -1,9 +1,9 @@
 package faults_test
 
 import (
-	"cmp"
 	"context"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,9 +12,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
-	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/clientlog"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
@@ -24,8 +25,8 @@ const (
 	patience = 2 * time.Minute
 	// pause is between two looks at something that is to happen soon.
 	pause = 50 * time.Millisecond
-	// ampleTimeout is enough for any request, also where the machine is busy.
-	ampleTimeout = 20 * time.Second
+	// while is how long evaluations are watched, where nothing is slow.
+	while = time.Second
 )
 
 // A fixture is a table of a test's own, and a network through which stores
@@ -36,15 +37,17 @@ type fixture struct {
 	network *network
 	table   *localtable.Table
 	options []lddynamodb.FeatureStoreOption
+	logs    []*clientlog.Log // one of each store
 }
 
 func newFixture(t *testing.T, mode mode, fault fault) *fixture {
 	f := &fixture{t: t}
 	endpoint := f.endpoint(fault.ownServer)
 	f.network = newNetwork(t, endpoint)
-	f.options = append(mode.options(),
-		lddynamodb.ClientConfig(f.network.awsConfig()),
-		lddynamodb.RequestTimeout(cmp.Or(fault.timeout, ampleTimeout)))
+	f.options = append(mode.options(), lddynamodb.ClientConfig(f.network.awsConfig()))
+	if fault.timeout > 0 {
+		f.options = append(f.options, lddynamodb.RequestTimeout(fault.timeout))
+	}
 	var err error
 	f.table, err = localtable.Create(endpoint)
 	require.NoError(t, err)
@@ -90,19 +93,44 @@ func (f *fixture) createTable() {
 	require.NoError(f.t, err)
 }
 
-func (f *fixture) factory() ld.FeatureStoreFactory {
+// factory is for one store, and for a client that has its log, too.
+func (f *fixture) factory() (ld.FeatureStoreFactory, *clientlog.Log) {
 	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory(f.table.Name, f.options...)
 	require.NoError(f.t, err)
-	return factory
+	return factory, f.newLog()
 }
 
+func (f *fixture) newLog() *clientlog.Log {
+	log := &clientlog.Log{}
+	f.logs = append(f.logs, log)
+	return log
+}
+
+// newStore makes a store as for a client in daemon mode.
 func (f *fixture) newStore() ld.FeatureStore {
-	var loggers ldlog.Loggers
-	loggers.SetMinLevel(ldlog.None)
-	store, err := f.factory()(ld.Config{Loggers: loggers})
+	factory, log := f.factory()
+	store, err := factory(ldconfig.Daemon(nil, log))
 	require.NoError(f.t, err)
 	f.t.Cleanup(func() { assert.NoError(f.t, store.(io.Closer).Close()) })
 	return store
+}
+
+// newDeprecatedStore makes a store without a factory.
+func (f *fixture) newDeprecatedStore() ld.FeatureStore {
+	options := append(slices.Clone(f.options), lddynamodb.Logger(f.newLog()))
+	store, err := lddynamodb.NewDynamoDBFeatureStore(f.table.Name, options...)
+	require.NoError(f.t, err)
+	f.t.Cleanup(func() { assert.NoError(f.t, store.(io.Closer).Close()) })
+	return store
+}
+
+// outagesKnown tells how many outages each store has logged.
+func (f *fixture) outagesKnown() []int {
+	known := make([]int, len(f.logs))
+	for i, log := range f.logs {
+		known[i] = len(log.Lines("WARN: DynamoDBFeatureStore:"))
+	}
+	return known
 }
 
 // rows returns the versions of the items in the table, by "namespace/key".

@@ -24,12 +24,26 @@ var (
 	refreshAsync = mode{"TTL, refresh async", ttl, lddynamodb.RefreshStaleValuesAsync}
 	forever      = mode{"TTL < 0", -1, lddynamodb.EvictStaleValues}
 
-	modes = []mode{uncached, evict, refresh, refreshAsync, forever}
+	allModes = []mode{uncached, evict, refresh, refreshAsync, forever}
+	// someModes are the least and the most that a cache with a TTL can do.
+	someModes = []mode{uncached, refresh}
 )
 
 func (m mode) options() []lddynamodb.FeatureStoreOption {
 	return []lddynamodb.FeatureStoreOption{lddynamodb.CacheTTL(m.ttl), lddynamodb.StaleValues(m.staleValues)}
 }
+
+// keepsStale tells whether evaluations get the last known value where the table
+// can't be read.
+func (m mode) keepsStale() bool { return m == refresh || m == refreshAsync || m == forever }
+
+// A process is one of the two whose evaluations are watched.
+type process int
+
+const (
+	connected  process = iota // LaunchDarkly sends its updates there
+	daemonMode                // it reads the table only
+)
 
 // effect is what a fault does to updates and reads that need the table.
 type effect int
@@ -42,21 +56,24 @@ const (
 )
 
 // permits tells what evaluations may be answered with once cached values are
-// stale: where a fault's effect is certain, with nothing but what the mode
-// promises.
-func (m mode) permits(e effect) []answer {
-	switch {
-	case m == forever:
-		return []answer{newest}
-	case e != down && m == refreshAsync, e == flaky && m == refresh:
-		return []answer{newest, lastKnown}
-	case e == slow || e == noBatches:
-		return []answer{newest}
-	case e == flaky:
-		return []answer{newest, lastKnown, failed}
-	case m == refresh || m == refreshAsync:
-		return []answer{lastKnown}
-	default:
-		return []answer{failed}
+// stale: where a fault's effect is certain, with nothing but what is promised.
+func (m mode) permits(p process, e effect) []answer {
+	if p == connected {
+		if e == flaky && !m.keepsStale() {
+			return []answer{newest, failed} // the update was stored, and can't be read just now
+		}
+		return []answer{newest} // also where the table refused it
 	}
+	permitted := []answer{newest, lastKnown}
+	switch {
+	case e == slow && m != refreshAsync:
+		return []answer{newest}
+	case e == down && m.keepsStale():
+		return []answer{lastKnown}
+	case e == down:
+		return []answer{failed}
+	case e == flaky && !m.keepsStale():
+		return append(permitted, failed)
+	}
+	return permitted
 }

@@ -5,21 +5,25 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/credentials"
+	"github.com/stretchr/testify/require"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/tcpproxy"
 )
 
 // A network is how stores reach DynamoDB Local: over HTTP, with credentials,
 // through a proxy. Each of them can have its faults.
 type network struct {
-	proxy  *proxy
+	proxy  *tcpproxy.Proxy
 	wallet *wallet
 
 	http      *http.Transport
+	requests  atomic.Int64
 	mu        sync.Mutex
 	intercept interceptor
 }
@@ -38,13 +42,20 @@ func newNetwork(t *testing.T, endpoint string) *network {
 	return n
 }
 
-// awsConfig is for stores that use the network. Few retries keep the tests
-// short.
+// newProxy starts a proxy for the server at an address, until the test ends.
+func newProxy(t *testing.T, target string) *tcpproxy.Proxy {
+	proxy, err := tcpproxy.Start(target)
+	require.NoError(t, err)
+	t.Cleanup(proxy.Close)
+	return proxy
+}
+
+// awsConfig is for stores that use the network. The AWS SDK retries as often as
+// it does by default.
 func (n *network) awsConfig() *aws.Config {
-	return localtable.Config("http://" + n.proxy.address).
+	return localtable.Config("http://" + n.proxy.Address()).
 		WithCredentials(credentials.NewCredentials(n.wallet)).
-		WithHTTPClient(&http.Client{Transport: n}).
-		WithMaxRetries(1)
+		WithHTTPClient(&http.Client{Transport: n})
 }
 
 // setInterceptor puts an interceptor in the place of the one before it. nil
@@ -57,6 +68,7 @@ func (n *network) setInterceptor(i interceptor) {
 
 // RoundTrip makes the network an HTTP transport.
 func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
+	n.requests.Add(1)
 	n.mu.Lock()
 	intercept := n.intercept
 	n.mu.Unlock()

@@ -3,37 +3,34 @@ package faults_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
-	"sync"
-	"testing"
+	"time"
 
-	"github.com/launchdarkly/go-sdk-common/v3/ldcontext"
-	"github.com/launchdarkly/go-sdk-common/v3/ldreason"
-	ldclient "github.com/launchdarkly/go-server-sdk/v7"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/clientlog"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
 )
 
-// An sdkApp evaluates flags with SDKs: one that is connected to a LaunchDarkly,
-// and one in daemon mode. A store that caches for ever never sees what others
-// write, so then it is the first one only.
+// An sdkApp evaluates flags with SDK clients: one that is connected to a
+// LaunchDarkly, and one in daemon mode. A store that caches for ever never sees
+// what others write, so then it is the first one only.
 type sdkApp struct {
 	f       *fixture
 	server  *ldserver.Server
-	store   *watchedStore
-	clients []*ldclient.LDClient // the connected one first
+	store   *watchedStore  // the connected client's
+	told    *clientlog.Log // of the connected client, where it is told the store's status
+	clients map[process]*ld.LDClient
 
 	version int            // of the latest change at LaunchDarkly
 	flags   map[string]int // their versions at LaunchDarkly
 }
 
-func newSDKApp(f *fixture, mode mode) *sdkApp {
-	a := &sdkApp{f: f, version: 1, flags: make(map[string]int)}
+func newSDKApp(f *fixture) *sdkApp {
+	a := &sdkApp{f: f, version: 1, flags: make(map[string]int), clients: make(map[process]*ld.LDClient)}
 	for i := range initialFlags {
 		a.flags[fmt.Sprintf("flag-%d", i)] = a.version
 	}
@@ -42,20 +39,73 @@ func newSDKApp(f *fixture, mode mode) *sdkApp {
 	a.server, err = ldserver.Start(a.payload())
 	require.NoError(f.t, err)
 	f.t.Cleanup(func() { assert.NoError(f.t, a.server.Close()) })
-
-	a.start(adapter.StreamingConfig(a.server.URL(), a.watchedFactory(), nil))
-	if mode != forever {
-		a.start(adapter.DaemonConfig(f.factory(), nil))
-	}
-	awaitNoProblem(f.t, a.problem)
 	return a
 }
 
-func (a *sdkApp) start(config ldclient.Config) {
-	client, err := ldclient.MakeCustomClient("sdk-test", config, patience)
+func newStreamingApp(f *fixture, mode mode, _ fault) application {
+	a := newSDKApp(f)
+	a.told = a.startStreaming(withStatus)
+	a.startDaemon(mode)
+	return a
+}
+
+// newRelayedApp hides the status from the SDK.
+func newRelayedApp(f *fixture, mode mode, _ fault) application {
+	a := newSDKApp(f)
+	a.startStreaming(func(store *watchedStore) ld.FeatureStore { return store })
+	a.startDaemon(mode)
+	return a
+}
+
+// startStreaming starts the connected client, which shows the store to the SDK in
+// some form.
+func (a *sdkApp) startStreaming(show func(*watchedStore) ld.FeatureStore) *clientlog.Log {
+	factory, log := a.watchedFactory(show)
+	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Streaming(a.server.URL(), factory, log), patience)
 	require.NoError(a.f.t, err)
 	a.f.t.Cleanup(func() { assert.NoError(a.f.t, client.Close()) })
-	a.clients = append(a.clients, client)
+	a.clients[connected] = client
+	return log
+}
+
+// settle makes the client safe to close. A store that has had several outages
+// tells the SDK of the last one's end only when it gets another update.
+func (a *sdkApp) settle() {
+	told := func() bool { return a.told == nil || a.told.TookOutagesIn() }
+	for deadline := time.Now().Add(5 * time.Second); !told() && time.Now().Before(deadline); {
+		time.Sleep(pause)
+	}
+	if !told() {
+		a.update()
+	}
+	awaitNoProblem(a.f.t, func() string {
+		if !told() {
+			return "the SDK does not know of the end of an outage"
+		}
+		return ""
+	})
+}
+
+func (a *sdkApp) startDaemon(mode mode) {
+	if mode == forever {
+		return
+	}
+	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Daemon(a.f.factory()), patience)
+	require.NoError(a.f.t, err)
+	a.f.t.Cleanup(func() { assert.NoError(a.f.t, client.Close()) })
+	a.clients[daemonMode] = client
+}
+
+func (a *sdkApp) watchedFactory(show func(*watchedStore) ld.FeatureStore) (ld.FeatureStoreFactory, *clientlog.Log) {
+	factory, log := a.f.factory()
+	return func(config ld.Config) (ld.FeatureStore, error) {
+		store, err := factory(config)
+		if err != nil {
+			return nil, err
+		}
+		a.store = &watchedStore{store: store, f: a.f}
+		return show(a.store), nil
+	}, log
 }
 
 func (a *sdkApp) payload() []byte {
@@ -90,21 +140,21 @@ func (a *sdkApp) update() {
 	a.store.await(a.f.t, a.version)
 }
 
-func (a *sdkApp) evaluations() []func() answer {
-	var ways []func() answer
-	for _, client := range a.clients {
-		ways = append(ways, func() answer { return a.evaluate(client) })
+func (a *sdkApp) evaluations() []evaluation {
+	var ways []evaluation
+	for process, client := range a.clients {
+		ways = append(ways, evaluation{process, func() answer { return a.evaluate(client) }})
 	}
 	return ways
 }
 
-func (a *sdkApp) evaluate(client *ldclient.LDClient) answer {
+func (a *sdkApp) evaluate(client *ld.LDClient) answer {
 	// The error says no more than the reason does.
-	version, detail, _ := client.IntVariationDetail(checkout, ldcontext.New("alice"), 0)
+	version, detail, _ := client.IntVariationDetail(checkout, ld.NewUser("alice"), 0)
 	switch {
-	case detail.Reason.GetErrorKind() == ldreason.EvalErrorFlagNotFound:
+	case detail.Reason.GetErrorKind() == ld.EvalErrorFlagNotFound:
 		return absent
-	case detail.Reason.GetKind() == ldreason.EvalReasonError:
+	case detail.Reason.GetKind() == ld.EvalReasonError:
 		return failed
 	case version < a.version:
 		return lastKnown
@@ -113,13 +163,10 @@ func (a *sdkApp) evaluate(client *ldclient.LDClient) answer {
 	}
 }
 
-// recover leaves it to the SDKs.
-func (a *sdkApp) recover() {}
-
 func (a *sdkApp) problem() string {
-	for i, client := range a.clients {
+	for process, client := range a.clients {
 		if got := a.evaluate(client); got != newest {
-			return fmt.Sprintf("client %d does not evaluate to the newest version (%d)", i, got)
+			return fmt.Sprintf("client %d does not evaluate to the newest version: %s", process, got)
 		}
 	}
 	rows := a.f.rows()
@@ -134,62 +181,42 @@ func (a *sdkApp) problem() string {
 	return ""
 }
 
-func (a *sdkApp) watchedFactory() ld.FeatureStoreFactory {
-	factory := a.f.factory()
-	return func(config ld.Config) (ld.FeatureStore, error) {
-		store, err := factory(config)
-		if err != nil {
-			return nil, err
-		}
-		a.store = &watchedStore{FeatureStore: store, f: a.f}
-		return a.store, nil
+func (a *sdkApp) counted() updateCount { return a.store.counted() }
+
+// A pollingApp has a polling client in the place of the streaming one. Since it
+// polls no more often than every 30 seconds, it starts in the middle of the fault:
+// what LaunchDarkly sends it then, it never sends again.
+type pollingApp struct{ *sdkApp }
+
+func newPollingApp(f *fixture, mode mode, _ fault) application {
+	a := newSDKApp(f)
+	a.fillTable()
+	a.startDaemon(mode)
+	return pollingApp{a}
+}
+
+// fillTable is what a process did that has ended since.
+func (a *sdkApp) fillTable() {
+	factory, log := a.f.factory()
+	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Polling(a.server.URL(), factory, log), patience)
+	require.NoError(a.f.t, err)
+	require.NoError(a.f.t, client.Close())
+	a.f.logs = nil
+}
+
+func (a pollingApp) replaceAll() {
+	a.version++
+	for key := range a.flags {
+		a.flags[key] = a.version
 	}
+	require.NoError(a.f.t, a.server.Replace(a.payload()))
+	factory, log := a.watchedFactory(withStatus)
+	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Polling(a.server.URL(), factory, log), 0)
+	require.NoError(a.f.t, err)
+	a.f.t.Cleanup(func() { assert.NoError(a.f.t, client.Close()) })
+	a.clients[connected] = client
+	a.store.await(a.f.t, a.version)
 }
 
-// A watchedStore knows what the SDK has told it of checkout, and which updates
-// it acknowledged and lost.
-type watchedStore struct {
-	ld.FeatureStore
-	f *fixture
-
-	mu      sync.Mutex
-	version int
-	updates updateCount
-}
-
-func (s *watchedStore) Init(data map[ld.VersionedDataKind]map[string]ld.VersionedData) error {
-	err := s.FeatureStore.Init(data)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.version = max(s.version, data[ld.Features][checkout].GetVersion())
-	return err
-}
-
-func (s *watchedStore) Upsert(kind ld.VersionedDataKind, item ld.VersionedData) error {
-	err := s.FeatureStore.Upsert(kind, item)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.updates.add(s.f, kind, item, err)
-	s.version = max(s.version, item.GetVersion())
-	return err
-}
-
-func (s *watchedStore) counted() updateCount {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.updates
-}
-
-func (s *watchedStore) Close() error { return s.FeatureStore.(io.Closer).Close() }
-
-// await waits until an Init or Upsert of that version has succeeded or failed.
-func (s *watchedStore) await(t *testing.T, version int) {
-	awaitNoProblem(t, func() string {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.version < version {
-			return fmt.Sprintf("the SDK has sent version %d, not yet %d", s.version, version)
-		}
-		return ""
-	})
-}
+// update does nothing: the client would not see it before its next poll.
+func (pollingApp) update() {}

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/tcpproxy"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
 
@@ -24,6 +25,8 @@ var soakTime = flag.Duration("soak", time.Minute, "how long TestSoak works")
 
 const (
 	soakKeys = 200
+	// sdkPoll is how often the SDK looks whether an outage is over.
+	sdkPoll = 500 * time.Millisecond
 	// soakHeapSlack is what a process may use more of than before: buffers and
 	// pools of its libraries. A leak in a soak of ten minutes is far larger.
 	soakHeapSlack = 8 << 20
@@ -96,7 +99,7 @@ type soakMember struct {
 	host     *rpc.Client
 	store    int // its number there
 	mode     mode
-	proxy    *proxy
+	proxy    *tcpproxy.Proxy
 	outdated bool // an update or Init failed
 }
 
@@ -128,7 +131,7 @@ func (s *soak) openStores() {
 func (s *soak) open(host *rpc.Client, store int, mode mode) {
 	m := &soakMember{soak: s, host: host, store: store, mode: mode}
 	m.proxy = newProxy(s.t, strings.TrimPrefix(s.table.Endpoint, "http://"))
-	settings := StoreSettings{s.table.Name, m.proxy.address, slices.Index(modes, mode)}
+	settings := StoreSettings{s.table.Name, m.proxy.Address(), slices.Index(allModes, mode)}
 	require.NoError(s.t, host.Call("Host.Open", settings, nil))
 	s.members = append(s.members, m)
 }
@@ -249,7 +252,7 @@ func (m *soakMember) reconnect() {
 func (s *soak) makeFaults(ending <-chan struct{}) {
 	var faulty sync.WaitGroup
 	defer faulty.Wait()
-	free := make(chan *proxy, len(s.members))
+	free := make(chan *tcpproxy.Proxy, len(s.members))
 	for _, m := range s.members {
 		free <- m.proxy
 	}
@@ -263,16 +266,16 @@ func (s *soak) makeFaults(ending <-chan struct{}) {
 		faulty.Go(func() {
 			switch rand.IntN(4) {
 			case 0:
-				proxy.refuse()
+				proxy.Refuse()
 			case 1:
-				proxy.behave(conduct{swallow: true})
+				proxy.Behave(tcpproxy.Conduct{Swallow: true})
 			case 2:
-				proxy.behave(conduct{reset: true})
+				proxy.Behave(tcpproxy.Conduct{Reset: true})
 			case 3:
-				proxy.behave(conduct{delay: rand.N(500 * time.Millisecond)})
+				proxy.Behave(tcpproxy.Conduct{Delay: rand.N(500 * time.Millisecond)})
 			}
 			time.Sleep(500*time.Millisecond + rand.N(1500*time.Millisecond))
-			proxy.mend(s.t)
+			assert.NoError(s.t, proxy.Mend())
 			free <- proxy
 		})
 	}
@@ -362,7 +365,7 @@ func (s *soak) requireNothingLeft(before []Footprint) {
 		assert.Empty(s.t, wrong)
 	}
 	for _, m := range s.members {
-		m.proxy.close()
+		m.proxy.Close()
 	}
 	awaitNoProblem(s.t, func() string {
 		for i, now := range s.footprints() {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -87,7 +86,7 @@ type soakHost struct{ stores []*soakStore }
 // StoreSettings are for a new store.
 type StoreSettings struct {
 	Table, Address string
-	Mode           int // of modes
+	Mode           int // of allModes
 }
 
 // Open makes a store, which has the number that follows the last one's.
@@ -208,7 +207,7 @@ type soakStore struct {
 
 func openSoakStore(settings StoreSettings) (*soakStore, error) {
 	s := &soakStore{
-		mode:      modes[settings.Mode],
+		mode:      allModes[settings.Mode],
 		transport: &http.Transport{},
 		closing:   make(chan struct{}),
 		seen:      make(map[string]int),
@@ -216,8 +215,7 @@ func openSoakStore(settings StoreSettings) (*soakStore, error) {
 	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory(settings.Table, append(s.mode.options(),
 		lddynamodb.RequestTimeout(soakTimeout),
 		lddynamodb.ClientConfig(localtable.Config("http://"+settings.Address).
-			WithHTTPClient(&http.Client{Transport: s.transport}).
-			WithMaxRetries(1)))...)
+			WithHTTPClient(&http.Client{Transport: s.transport})))...)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +263,7 @@ func (s *soakStore) evaluate() {
 
 // check complains about errors in the modes that promise that there are none.
 func (s *soakStore) check(err error) {
-	if err != nil && slices.Contains([]mode{refresh, refreshAsync, forever}, s.mode) {
+	if err != nil && s.mode.keepsStale() {
 		s.complain(err.Error())
 	}
 }

@@ -1,7 +1,7 @@
 package faults_test
 
 import (
-	"sync"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,95 +18,130 @@ type application interface {
 	// update has LaunchDarkly change checkout, among others.
 	update()
 	// evaluations are the ways to evaluate checkout.
-	evaluations() []func() answer
-	// recover does what an SDK does after an outage.
-	recover()
+	evaluations() []evaluation
 	// problem tells what is not as LaunchDarkly has it, or nothing.
 	problem() string
+	// counted returns the updates so far.
+	counted() updateCount
+	// settle waits until the application can be closed.
+	settle()
 }
 
-// Every fault, in every mode of caching: evaluations get what the mode promises,
-// no acknowledged update is lost, and when the fault is gone everything becomes
-// right.
+// A suite is one sort of application, and what was measured with it.
+type suite struct {
+	name  string
+	modes []mode
+	start func(*fixture, mode, fault) application
+	// faults are those that it is tested with; nil is all of them.
+	faults func(fault) bool
+
+	results resultTable
+}
+
+var suites = []*suite{
+	{
+		name: "The store alone, made by the deprecated constructor", modes: allModes,
+		start: newDirectApp,
+	},
+	{
+		name: "In a streaming client", modes: allModes,
+		start: newStreamingApp, faults: func(f fault) bool { return f.underSDKs },
+	},
+	{
+		name: "In a streaming client that is not told the store's status, as with ld-relay 5", modes: someModes,
+		start: newRelayedApp, faults: func(f fault) bool { return f.underSDKs && !f.ownServer },
+	},
+	{
+		name: "In a polling client that starts during the fault", modes: someModes,
+		// Where its first Init succeeds, the SDK has a data race with evaluations.
+		start: newPollingApp, faults: func(f fault) bool { return f.underSDKs && !f.ownServer && f.effect == down },
+	},
+}
+
+// Every fault, in every sort of application and mode of caching: evaluations get
+// what is promised, no acknowledged update is lost, and when the fault is gone
+// everything becomes right, without anybody's help.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	for _, fault := range faults {
-		forEachMode(t, fault, func(f *fixture, mode mode) {
-			app := newDirectApp(f, mode, fault)
-			measured := goThrough(f, app, mode, fault)
-			requireKept(f.t, app.updates, fault)
-			directResults.add(fault, mode, measured, app.updates.lost)
+	for _, s := range suites {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			for _, fault := range faults {
+				if s.faults == nil || s.faults(fault) {
+					s.test(t, fault)
+				}
+			}
 		})
 	}
 }
 
-// The same with SDKs, for faults that have them reconnect.
-func TestFaultsUnderSDKs(t *testing.T) {
-	t.Parallel()
-	for _, fault := range faults {
-		if !fault.underSDKs {
+func (s *suite) test(t *testing.T, fault fault) {
+	for _, mode := range s.modes {
+		if fault.ownServer && !slices.Contains(ownServerModes, mode) {
 			continue
 		}
-		forEachMode(t, fault, func(f *fixture, mode mode) {
-			app := newSDKApp(f, mode)
-			measured := goThrough(f, app, mode, fault)
-			updates := app.store.counted()
-			requireKept(f.t, updates, fault)
-			sdkResults.add(fault, mode, measured, updates.lost)
-		})
-	}
-}
-
-func forEachMode(t *testing.T, fault fault, test func(*fixture, mode)) {
-	for _, mode := range modes {
 		t.Run(fault.name+"/"+mode.name, func(t *testing.T) {
 			t.Parallel()
-			test(newFixture(t, mode, fault), mode)
+			f := newFixture(t, mode, fault)
+			app := s.start(f, mode, fault)
+			measured := goThrough(f, app, mode, fault)
+			require.Zero(t, measured.updates.lost, "acknowledged updates were lost")
+			if fault.effect == down {
+				require.Zero(t, measured.updates.acknowledged, "updates were acknowledged during the outage")
+			}
+			s.results.add(fault, mode, measured)
 		})
-	}
-}
-
-func requireKept(t *testing.T, updates updateCount, fault fault) {
-	require.Zero(t, updates.lost, "acknowledged updates were lost")
-	if fault.effect == down {
-		require.Zero(t, updates.acknowledged, "updates were acknowledged during the outage")
 	}
 }
 
 // goThrough lets an application live through a fault.
 func goThrough(f *fixture, app application, mode mode, fault fault) measurement {
+	awaitNoProblem(f.t, app.problem)
+	before := take(app.evaluations(), while)
+	known := f.outagesKnown()
 	fault.begin(f)
 	app.replaceAll()
 	app.update()
+	if fault.effect == down {
+		awaitKnown(f, app, known)
+	}
 	time.Sleep(ttl) // what is cached is stale now
-	served := evaluate(app, fault)
-	for _, a := range served.answers() {
-		assert.Contains(f.t, mode.permits(fault.effect), a, "evaluations got %s", served)
+
+	requests := f.network.requests.Load()
+	during := take(app.evaluations(), fault.while())
+	requests = f.network.requests.Load() - requests
+	for process, served := range during.tallies {
+		for _, a := range served.answers() {
+			assert.Contains(f.t, mode.permits(process, fault.effect), a, "evaluations got %s", during)
+		}
+	}
+	if fault.effect == down {
+		// Only the stores' own trials reach for the table.
+		assert.Less(f.t, 10*int(requests), during.total(), "evaluations during an outage that is known ask for rows")
 	}
 
 	f.mend(fault)
 	mended := time.Now()
-	app.recover()
 	awaitNoProblem(f.t, app.problem)
-	return measurement{served.String(), time.Since(mended)}
+	measured := measurement{during, during.rate / before.rate, time.Since(mended), app.counted()}
+	app.settle()
+	return measured
 }
 
-// evaluate evaluates in all ways at the same time, some times over.
-func evaluate(app application, fault fault) *tally {
-	rounds := 3
-	if fault.effect == flaky {
-		rounds = 50
-	}
-	var served tally
-	for range rounds {
-		time.Sleep(ttl / 4)
-		var evaluating sync.WaitGroup
-		for _, evaluate := range app.evaluations() {
-			evaluating.Go(func() { served.add(evaluate()) })
+// awaitKnown waits until every store knows that the table can't be used: until
+// each has logged more outages than before, and a read of each sort has ended
+// since then.
+func awaitKnown(f *fixture, app application, before []int) {
+	awaitNoProblem(f.t, func() string {
+		take(app.evaluations(), 0)
+		for i, known := range f.outagesKnown() {
+			if i < len(before) && known == before[i] || known == 0 {
+				return "not all stores know of the outage"
+			}
 		}
-		evaluating.Wait()
-	}
-	return &served
+		return ""
+	})
+	take(app.evaluations(), 0)
 }
 
 func awaitNoProblem(t *testing.T, problem func() string) {

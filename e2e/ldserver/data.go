@@ -3,6 +3,7 @@ package ldserver
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 )
 
@@ -37,17 +38,18 @@ func (d dataSet) locate(path string) (items map[string]json.RawMessage, key stri
 	return items, key, nil
 }
 
-// Replace serves another payload from now on, and sends all of it to every SDK.
+// Replace serves another payload from now on, and sends all of it to every
+// stream.
 func (s *Server) Replace(payload []byte) error {
 	data, err := parseDataSet(payload)
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.data = data
-	s.broadcast(newEvent("put", putData{Path: "/", Data: data}))
-	return nil
+	return s.change(func(current dataSet) (event, error) {
+		clear(current)
+		maps.Copy(current, data)
+		return current.put(), nil
+	})
 }
 
 // Patch adds or changes the item at a path such as "/flags/my-flag". The JSON
@@ -56,64 +58,82 @@ func (s *Server) Patch(path string, item []byte) error {
 	if !json.Valid(item) {
 		return fmt.Errorf("patching %s: not valid JSON", path)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.patch(path, item)
+	return s.change(func(data dataSet) (event, error) { return data.patch(path, item) })
 }
 
-func (s *Server) patch(path string, item []byte) error {
-	items, key, err := s.data.locate(path)
+func (d dataSet) patch(path string, item []byte) (event, error) {
+	items, key, err := d.locate(path)
 	if err != nil {
-		return err
+		return event{}, err
 	}
 	items[key] = item
-	s.broadcast(newEvent("patch", patchData{Path: path, Data: item}))
-	return nil
+	return newEvent("patch", patchData{Path: path, Data: item}), nil
 }
 
 // Delete removes the item at a path. The version is that of the deletion, one
 // more than the item's at least.
 func (s *Server) Delete(path string, version int) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	items, key, err := s.data.locate(path)
-	if err != nil {
-		return err
-	}
-	delete(items, key)
-	s.broadcast(newEvent("delete", deleteData{Path: path, Version: version}))
-	return nil
+	return s.change(func(data dataSet) (event, error) {
+		items, key, err := data.locate(path)
+		if err != nil {
+			return event{}, err
+		}
+		delete(items, key)
+		return newEvent("delete", deleteData{Path: path, Version: version}), nil
+	})
 }
 
 // Update changes an item that is there and raises its version by one, as
 // someone does who edits a flag on LaunchDarkly's site. It returns the new
 // version.
-func (s *Server) Update(path string, change func(item map[string]any)) (version int, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	items, key, err := s.data.locate(path)
-	if err != nil {
-		return 0, err
-	}
-	var item map[string]any
-	if err := json.Unmarshal(items[key], &item); err != nil {
-		return 0, fmt.Errorf("updating %s: %w", path, err)
-	}
-	old, ok := item["version"].(float64)
-	if !ok {
-		return 0, fmt.Errorf("updating %s: it has no version", path)
-	}
-	change(item)
-	version = int(old) + 1
-	item["version"] = version
-	encoded, err := json.Marshal(item)
-	if err != nil {
-		return 0, fmt.Errorf("updating %s: %w", path, err)
-	}
-	return version, s.patch(path, encoded)
+func (s *Server) Update(path string, edit func(item map[string]any)) (version int, err error) {
+	err = s.change(func(data dataSet) (event, error) {
+		item, err := data.decode(path)
+		if err != nil {
+			return event{}, err
+		}
+		old, ok := item["version"].(float64)
+		if !ok {
+			return event{}, fmt.Errorf("updating %s: it has no version", path)
+		}
+		edit(item)
+		version = int(old) + 1
+		item["version"] = version
+		encoded, err := json.Marshal(item)
+		if err != nil {
+			return event{}, fmt.Errorf("updating %s: %w", path, err)
+		}
+		return data.patch(path, encoded)
+	})
+	return version, err
 }
 
-// Payload is what an SDK that connects now is sent.
+func (d dataSet) decode(path string) (item map[string]any, err error) {
+	items, key, err := d.locate(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(items[key], &item); err != nil {
+		return nil, fmt.Errorf("updating %s: %w", path, err)
+	}
+	return item, nil
+}
+
+// change makes a change and sends its event to every stream.
+func (s *Server) change(apply func(dataSet) (event, error)) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	s.mu.Lock()
+	e, err := apply(s.data)
+	s.mu.Unlock()
+	if err == nil {
+		// Not under the lock: the goroutine that takes events replays the data, too.
+		s.events.Publish([]string{channel}, e)
+	}
+	return err
+}
+
+// Payload is all that there is now: what an SDK gets that polls.
 func (s *Server) Payload() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()

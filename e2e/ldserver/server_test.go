@@ -2,6 +2,7 @@ package ldserver_test
 
 import (
 	"bufio"
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -26,7 +27,8 @@ func connect(t *testing.T, server *ldserver.Server) <-chan string {
 	response, err := http.Get(server.URL() + "/all")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = response.Body.Close() })
-	require.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	require.Equal(t, "text/event-stream; charset=utf-8", response.Header.Get("Content-Type"))
 	lines := make(chan string, 100)
 	go func() {
 		defer close(lines)
@@ -91,6 +93,49 @@ func TestConnections(t *testing.T) {
 	}
 	requireEvent(t, connect(t, server), "put", `{"path":"/","data":{"flags":{"f":{"key":"f","version":1}},"segments":{}}}`)
 	requireConnections(1, 3)
+}
+
+func TestRefusedStreams(t *testing.T) {
+	t.Parallel()
+	server := start(t)
+	status := func() int {
+		response, err := http.Get(server.URL() + "/all")
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		return response.StatusCode
+	}
+	server.RefuseStreams(http.StatusUnauthorized)
+	require.Equal(t, http.StatusUnauthorized, status())
+	_, total := server.Connections()
+	require.Zero(t, total)
+	server.RefuseStreams(0)
+	require.Equal(t, http.StatusOK, status())
+}
+
+func TestPolling(t *testing.T) {
+	t.Parallel()
+	server := start(t)
+	etag := ""
+	requirePoll := func(expectedStatus int, expectedBody string) {
+		t.Helper()
+		request, err := http.NewRequest(http.MethodGet, server.URL()+"/sdk/latest-all", nil)
+		require.NoError(t, err)
+		request.Header.Set("If-None-Match", etag)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.Equal(t, expectedStatus, response.StatusCode)
+		require.Equal(t, expectedBody, string(body))
+		etag = response.Header.Get("ETag")
+	}
+	requirePoll(http.StatusOK, `{"flags":{"f":{"key":"f","version":1}},"segments":{}}`)
+	requirePoll(http.StatusNotModified, "")
+	require.NoError(t, server.Delete("/flags/f", 2))
+	requirePoll(http.StatusOK, `{"flags":{},"segments":{}}`)
+	requirePoll(http.StatusNotModified, "")
+	require.Equal(t, 4, server.Polls())
 }
 
 func TestMistakes(t *testing.T) {

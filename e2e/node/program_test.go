@@ -8,15 +8,15 @@ import (
 	"os/exec"
 	"testing"
 
-	ldclient "github.com/launchdarkly/go-server-sdk/v7"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/adapter"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/clientlog"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
 )
@@ -50,17 +50,21 @@ type starter func(t *testing.T, table *localtable.Table, o options) program
 // starters are both of them, for tests of what they have in common.
 var starters = []starter{startNode, startGo}
 
-type goProgram struct{ client *ldclient.LDClient }
+type goProgram struct{ client *ld.LDClient }
 
 func startGo(t *testing.T, table *localtable.Table, o options) program {
 	factory := newFactory(t, table, lddynamodb.Prefix(o.prefix))
-	config := adapter.DaemonConfig(factory, nil)
+	config := ldconfig.Daemon(factory, nil)
+	var log clientlog.Log
 	if o.server != nil {
-		config = adapter.StreamingConfig(o.server.URL(), factory, nil)
+		config = ldconfig.Streaming(o.server.URL(), factory, &log)
 	}
-	client, err := ldclient.MakeCustomClient("sdk-test", config, patience)
+	client, err := ld.MakeCustomClient("sdk-test", config, patience)
 	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, client.Close()) })
+	t.Cleanup(func() {
+		assert.Eventually(t, log.TookOutagesIn, patience, pause)
+		assert.NoError(t, client.Close())
+	})
 	return goProgram{client}
 }
 

@@ -1,4 +1,4 @@
-// Command ldserver runs the local streaming server for tests that are not
+// Command ldserver runs the local LaunchDarkly service for tests that are not
 // written in Go. It prints the server's URL on the first line, and then obeys
 // its standard input, one command a line, until that ends:
 //

@@ -1,79 +1,79 @@
-package faults_test
+// Package tcpproxy carries TCP connections to DynamoDB Local, well or badly.
+// Existing proxies, such as Toxiproxy, bring a metrics server and some 15 modules
+// along, and can't reset a connection in the middle of a response.
+package tcpproxy
 
 import (
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"strconv"
 	"sync"
-	"testing"
 	"time"
-
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
-// A proxy carries TCP connections to DynamoDB Local, well or badly. Existing
-// proxies, such as Toxiproxy, bring a metrics server and some 15 modules along,
-// and can't reset a connection in the middle of a response.
-type proxy struct {
+// A Proxy carries connections to one server.
+type Proxy struct {
 	address string
 	target  string
 
 	mu          sync.Mutex
 	listener    net.Listener // nil while connections are refused
 	connections map[net.Conn]bool
-	conduct     conduct
+	conduct     Conduct
 	running     sync.WaitGroup
 }
 
-// conduct is what a proxy does with the bytes that pass. The zero value carries
+// Conduct is what a proxy does with the bytes that pass. The zero value carries
 // them as they are.
-type conduct struct {
-	swallow bool          // of either direction, for the rest of the connection
-	reset   bool          // connections, when half of a response has been carried
-	delay   time.Duration // of responses
+type Conduct struct {
+	Swallow bool          // of either direction, for the rest of the connection
+	Reset   bool          // connections, when half of a response has been carried
+	Delay   time.Duration // of responses
 }
 
-func newProxy(t *testing.T, target string) *proxy {
-	p := &proxy{target: target, connections: make(map[net.Conn]bool)}
-	listener := listenOnAnyPort(t)
-	p.address = listener.Addr().String()
+// Start starts a proxy for the server at an address. Close it when done.
+func Start(target string) (*Proxy, error) {
+	listener, err := listenOnAnyPort()
+	if err != nil {
+		return nil, fmt.Errorf("listening for connections to %s: %w", target, err)
+	}
+	p := &Proxy{address: listener.Addr().String(), target: target, connections: make(map[net.Conn]bool)}
 	p.open(listener)
-	t.Cleanup(p.close)
-	return p
+	return p, nil
 }
 
 // listenOnAnyPort chooses a port that no outgoing connection gets, so that it
 // is still free when the proxy accepts connections again.
-func listenOnAnyPort(t *testing.T) net.Listener {
-	var err error
+func listenOnAnyPort() (listener net.Listener, err error) {
 	for range 100 {
-		var listener net.Listener
 		port := 10_000 + rand.IntN(20_000)
 		if listener, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			return listener
+			return listener, nil
 		}
 	}
-	require.NoError(t, err)
-	return nil
+	return nil, err
 }
 
-// behave sets what the proxy does with bytes from now on.
-func (p *proxy) behave(c conduct) {
+// Address is where the proxy listens.
+func (p *Proxy) Address() string { return p.address }
+
+// Behave sets what the proxy does with bytes from now on.
+func (p *Proxy) Behave(c Conduct) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conduct = c
 }
 
-func (p *proxy) currentConduct() conduct {
+func (p *Proxy) currentConduct() Conduct {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.conduct
 }
 
-// refuse ends all connections and lets new ones be refused.
-func (p *proxy) refuse() {
+// Refuse ends all connections and lets new ones be refused.
+func (p *Proxy) Refuse() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.listener != nil {
@@ -85,26 +85,30 @@ func (p *proxy) refuse() {
 	}
 }
 
-// mend makes the proxy work as it should.
-func (p *proxy) mend(t *testing.T) {
-	p.behave(conduct{})
+// Mend makes the proxy work as it should.
+func (p *Proxy) Mend() error {
+	p.Behave(Conduct{})
 	p.mu.Lock()
 	refusing := p.listener == nil
 	p.mu.Unlock()
-	if refusing {
-		listener, err := net.Listen("tcp", p.address)
-		if assert.NoError(t, err) {
-			p.open(listener)
-		}
+	if !refusing {
+		return nil
 	}
+	listener, err := net.Listen("tcp", p.address)
+	if err != nil {
+		return fmt.Errorf("accepting connections to %s again: %w", p.target, err)
+	}
+	p.open(listener)
+	return nil
 }
 
-func (p *proxy) close() {
-	p.refuse()
+// Close ends all connections and stops listening.
+func (p *Proxy) Close() {
+	p.Refuse()
 	p.running.Wait()
 }
 
-func (p *proxy) open(listener net.Listener) {
+func (p *Proxy) open(listener net.Listener) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.listener = listener
@@ -119,7 +123,7 @@ func (p *proxy) open(listener net.Listener) {
 	})
 }
 
-func (p *proxy) connect(client net.Conn) {
+func (p *Proxy) connect(client net.Conn) {
 	defer client.Close()
 	server, err := net.Dial("tcp", p.target)
 	if err != nil {
@@ -136,7 +140,7 @@ func (p *proxy) connect(client net.Conn) {
 	carrying.Wait()
 }
 
-func (p *proxy) enter(connections ...net.Conn) bool {
+func (p *Proxy) enter(connections ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.listener == nil {
@@ -148,7 +152,7 @@ func (p *proxy) enter(connections ...net.Conn) bool {
 	return true
 }
 
-func (p *proxy) leave(connections ...net.Conn) {
+func (p *Proxy) leave(connections ...net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, connection := range connections {
@@ -156,11 +160,11 @@ func (p *proxy) leave(connections ...net.Conn) {
 	}
 }
 
-func (p *proxy) carryRequests(server, client net.Conn) {
+func (p *Proxy) carryRequests(server, client net.Conn) {
 	buffer := make([]byte, bufferSize)
 	for {
 		n, err := client.Read(buffer)
-		if p.currentConduct().swallow {
+		if p.currentConduct().Swallow {
 			_, _ = io.Copy(io.Discard, client)
 			return
 		}
@@ -171,7 +175,7 @@ func (p *proxy) carryRequests(server, client net.Conn) {
 }
 
 // carryResponses reads on while what it has read waits to be late.
-func (p *proxy) carryResponses(client, server net.Conn) {
+func (p *Proxy) carryResponses(client, server net.Conn) {
 	late := make(chan delayed, 1000)
 	var writing sync.WaitGroup
 	defer writing.Wait()
@@ -184,17 +188,17 @@ func (p *proxy) carryResponses(client, server net.Conn) {
 			return
 		}
 		conduct := p.currentConduct()
-		if conduct.swallow {
+		if conduct.Swallow {
 			_, _ = io.Copy(io.Discard, server)
 			return
 		}
-		if conduct.reset {
+		if conduct.Reset {
 			_, _ = client.Write(buffer[:n/2])
 			_ = client.(*net.TCPConn).SetLinger(0)
 			_ = client.Close()
 			return
 		}
-		late <- delayed{time.Now().Add(conduct.delay), buffer[:n]}
+		late <- delayed{time.Now().Add(conduct.Delay), buffer[:n]}
 	}
 }
 
