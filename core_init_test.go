@@ -166,8 +166,9 @@ func TestInitKeepsBatchesUnderDynamoDBsLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
+			store := f.newStore(RequestTimeout(hangGuard)) // DynamoDB Local can take its time with large items
 
-			require.NoError(t, f.newStore().Init(allData(data...)))
+			require.NoError(t, store.Init(allData(data...)))
 
 			for _, r := range f.transport.recorded("BatchWriteItem") {
 				table, requests := r.batch()

@@ -109,7 +109,7 @@ func TestCloseAfterOutagesBehindARefusedStream(t *testing.T) {
 const (
 	// longestPause is what a store may let pass between two changes of its status,
 	// so that there are not too many. It may also let none follow.
-	longestPause = 6 * time.Second
+	longestPause = time.Second
 	// throttledFor is long enough for ten changes with pauses that become longer.
 	throttledFor = 25 * time.Second
 )

@@ -107,7 +107,7 @@ func goThrough(f *fixture, app application, mode mode, fault fault) measurement 
 	}
 	time.Sleep(ttl) // what is cached is stale now
 
-	requests := f.network.requests.Load()
+	requests, began := f.network.requests.Load(), time.Now()
 	during := take(app.evaluations(), fault.while())
 	requests = f.network.requests.Load() - requests
 	for process, served := range during.tallies {
@@ -116,8 +116,11 @@ func goThrough(f *fixture, app application, mode mode, fault fault) measurement 
 		}
 	}
 	if fault.effect == down {
-		// Only the stores' own trials reach for the table.
-		assert.Less(f.t, 10*int(requests), during.total(), "evaluations during an outage that is known ask for rows")
+		// Only the stores' own trials reach for the table, and the AWS SDK's retries
+		// where it is throttled in ways that are not known yet. Evaluations would make
+		// hundreds of requests a second.
+		assert.Less(f.t, float64(requests), 60*time.Since(began).Seconds(),
+			"evaluations during an outage that is known ask for rows")
 	}
 
 	f.mend(fault)
