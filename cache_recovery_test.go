@@ -41,7 +41,7 @@ func TestSDKIsToldOfAnOutageOnce(t *testing.T) {
 				inFakeTime(t, func(t *testing.T, f *fixture) {
 					store := f.newStore(options...)
 					f.transport.setInterceptor(failing(fault.answer))
-					for range 100 {
+					for range 20 {
 						for name, call := range calls {
 							if name != "Initialized" {
 								_, _ = call(store, flag("f", 1))

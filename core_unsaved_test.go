@@ -2,6 +2,7 @@ package lddynamodb
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,20 +28,41 @@ type unsavedFixture struct {
 // testUnsaved runs a test in each mode, in some of them with a prefix.
 func testUnsaved(t *testing.T, test func(f *unsavedFixture)) {
 	t.Helper()
-	for name, options := range outageModes {
-		t.Run(name, func(t *testing.T) {
+	for mode := range outageModes {
+		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				u := &unsavedFixture{fixture: f, t: t, mode: name}
-				if name == "no cache" || name == "cached, RefreshStaleValues" {
-					u.prefix = "p"
-				}
-				u.store = f.newStore(append(options, Prefix(u.prefix))...)
-				require.NoError(t, u.store.Init(allKinds(flag("f", 1), flag("g", 1), segment("s", 1), x(1))))
-				test(u)
-			})
+			testUnsavedIn(t, mode, test)
 		})
 	}
+}
+
+// testEachWay runs a test for each way in which the table refuses something. The
+// most different ones are tested in all modes.
+func testEachWay(t *testing.T, ways map[string]interceptor, test func(f *unsavedFixture, refusing interceptor)) {
+	t.Helper()
+	for way, refusing := range ways {
+		for mode := range outageModes {
+			if way != "all" && way != "writes" && mode != "no cache" && mode != "cached forever" {
+				continue
+			}
+			t.Run(way+"/"+mode, func(t *testing.T) {
+				t.Parallel()
+				testUnsavedIn(t, mode, func(f *unsavedFixture) { test(f, refusing) })
+			})
+		}
+	}
+}
+
+func testUnsavedIn(t *testing.T, mode string, test func(f *unsavedFixture)) {
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		u := &unsavedFixture{fixture: f, t: t, mode: mode}
+		if mode == "no cache" || mode == "cached, RefreshStaleValues" {
+			u.prefix = "p"
+		}
+		u.store = f.newStore(append(outageModes[mode], Prefix(u.prefix))...)
+		require.NoError(t, u.store.Init(allKinds(flag("f", 1), flag("g", 1), segment("s", 1), x(1))))
+		test(u)
+	})
 }
 
 // allKinds is allData with the kind that the SDK knows nothing of.
@@ -146,57 +168,48 @@ func (f *unsavedFixture) checkRefused(err error, what string) {
 
 func TestRefusedUpdatesAreServedAndWrittenLater(t *testing.T) {
 	t.Parallel()
-	for way, refusing := range ways {
-		t.Run(way, func(t *testing.T) {
-			testUnsaved(t, func(f *unsavedFixture) {
-				f.checkServed(flag("f", 1), flag("g", 1), segment("s", 1), x(1))
-				f.transport.setInterceptor(refusing)
-				f.checkRefused(f.store.Upsert(ld.Features, flag("f", 2)), "features/f to version 2")
-				f.checkRefused(f.store.Upsert(ld.Features, flag("f", 3)), "features/f to version 3")
-				f.checkRefused(f.store.Upsert(ld.Features, flag("f", 3)), "features/f to version 3")
-				require.NoError(f.t, f.store.Upsert(ld.Features, flag("f", 2)), "this is none any more")
-				f.checkRefused(f.store.Upsert(ld.Features, flag("new", 1)), "features/new to version 1")
-				f.checkRefused(f.store.Delete(ld.Features, "g", 2), "features/g to version 2")
-				f.checkRefused(f.store.Upsert(ld.Segments, segment("s", 2)), "segments/s to version 2")
-				f.checkRefused(f.store.Upsert(experiments, x(2)), "experiments/x to version 2")
+	testEachWay(t, ways, func(f *unsavedFixture, refusing interceptor) {
+		f.checkServed(flag("f", 1), flag("g", 1), segment("s", 1), x(1))
+		f.transport.setInterceptor(refusing)
+		f.checkRefused(f.store.Upsert(ld.Features, flag("f", 2)), "features/f to version 2")
+		f.checkRefused(f.store.Upsert(ld.Features, flag("f", 3)), "features/f to version 3")
+		f.checkRefused(f.store.Upsert(ld.Features, flag("f", 3)), "features/f to version 3")
+		require.NoError(f.t, f.store.Upsert(ld.Features, flag("f", 2)), "this is none any more")
+		f.checkRefused(f.store.Upsert(ld.Features, flag("new", 1)), "features/new to version 1")
+		f.checkRefused(f.store.Delete(ld.Features, "g", 2), "features/g to version 2")
+		f.checkRefused(f.store.Upsert(ld.Segments, segment("s", 2)), "segments/s to version 2")
+		f.checkRefused(f.store.Upsert(experiments, x(2)), "experiments/x to version 2")
 
-				for item, want := range map[ld.VersionedData]ld.VersionedData{
-					flag("f", 0): flag("f", 3), flag("new", 0): flag("new", 1), flag("g", 0): nil,
-					segment("s", 0): segment("s", 2), x(0): x(2),
-				} {
-					assertGet(f.t, f.store, kindOf(item), item.GetKey(), want)
-				}
-				f.checkStore(f.another(), []ld.VersionedData{flag("f", 1), flag("g", 1), segment("s", 1), x(1)})
+		for item, want := range map[ld.VersionedData]ld.VersionedData{
+			flag("f", 0): flag("f", 3), flag("new", 0): flag("new", 1), flag("g", 0): nil,
+			segment("s", 0): segment("s", 2), x(0): x(2),
+		} {
+			assertGet(f.t, f.store, kindOf(item), item.GetKey(), want)
+		}
+		f.checkStore(f.another(), []ld.VersionedData{flag("f", 1), flag("g", 1), segment("s", 1), x(1)})
 
-				f.checkWritten(flag("f", 3), flag("new", 1), segment("s", 2), x(2))
+		f.checkWritten(flag("f", 3), flag("new", 1), segment("s", 2), x(2))
 
-				assert.Len(f.t, f.transport.writes(), 5, "one for each item")
-				assert.Len(f.t, f.log.ofStores("5 items were written"), 1)
-				assert.Len(f.t, f.log.ofStores(), 2)
-			})
-		})
-	}
+		assert.Len(f.t, f.transport.writes(), 5, "one for each item")
+		assert.Len(f.t, f.log.ofStores("5 items were written"), 1)
+		assert.Len(f.t, f.log.ofStores(), 2)
+	})
 }
 
 func TestRefusedInitIsServedAndWrittenLater(t *testing.T) {
 	t.Parallel()
 	want := []ld.VersionedData{flag("f", 2), flag("new", 1), segment("s", 1), x(2)}
-	withQuery := map[string]interceptor{"Query": denying("Query"), "reads": denying("Query", "GetItem")}
-	for _, some := range []map[string]interceptor{ways, withQuery} {
-		for way, refusing := range some {
-			t.Run(way, func(t *testing.T) {
-				testUnsaved(t, func(f *unsavedFixture) {
-					f.transport.setInterceptor(refusing)
-					f.checkRefused(f.store.Init(allKinds(want...)), "init")
+	some := map[string]interceptor{"Query": denying("Query"), "reads": denying("Query", "GetItem")}
+	maps.Copy(some, ways)
+	testEachWay(t, some, func(f *unsavedFixture, refusing interceptor) {
+		f.transport.setInterceptor(refusing)
+		f.checkRefused(f.store.Init(allData(want...)), "init")
 
-					f.checkServed(want...)
+		f.checkServed(want...)
 
-					f.checkWritten(want...)
-					assert.NotContains(f.t, f.rows(), strings.TrimPrefix(f.prefix+":features/g", ":"))
-				})
-			})
-		}
-	}
+		f.checkWritten(want...)
+		assert.NotContains(f.t, f.rows(), strings.TrimPrefix(f.prefix+":features/g", ":"))
+	})
 }
 
 // A process that has just started knows nothing of the table.
@@ -226,23 +239,19 @@ func TestRefusedFirstInit(t *testing.T) {
 // Later updates count, and every Init drops what was unsaved before.
 func TestRefusedInitAndUpdatesTogether(t *testing.T) {
 	t.Parallel()
-	for way, refusing := range ways {
-		t.Run(way, func(t *testing.T) {
-			testUnsaved(t, func(f *unsavedFixture) {
-				f.transport.setInterceptor(refusing)
-				require.Error(f.t, f.store.Upsert(ld.Features, flag("f", 9)))
-				require.Error(f.t, f.store.Upsert(ld.Features, flag("removed", 9)))
-				require.Error(f.t, f.store.Init(allKinds(flag("f", 8), flag("removed", 9), x(2))))
-				require.Error(f.t, f.store.Init(allKinds(flag("f", 7), flag("new", 1), x(3))))
-				require.Error(f.t, f.store.Upsert(ld.Features, flag("new", 2)))
-				require.Error(f.t, f.store.Delete(experiments, "x", 4))
+	testEachWay(t, ways, func(f *unsavedFixture, refusing interceptor) {
+		f.transport.setInterceptor(refusing)
+		require.Error(f.t, f.store.Upsert(ld.Features, flag("f", 9)))
+		require.Error(f.t, f.store.Upsert(ld.Features, flag("removed", 9)))
+		require.Error(f.t, f.store.Init(allKinds(flag("f", 8), flag("removed", 9), x(2))))
+		require.Error(f.t, f.store.Init(allKinds(flag("f", 7), flag("new", 1), x(3))))
+		require.Error(f.t, f.store.Upsert(ld.Features, flag("new", 2)))
+		require.Error(f.t, f.store.Delete(experiments, "x", 4))
 
-				f.checkServed(flag("f", 7), flag("new", 2))
+		f.checkServed(flag("f", 7), flag("new", 2))
 
-				f.checkWritten(flag("f", 7), flag("new", 2))
-			})
-		})
-	}
+		f.checkWritten(flag("f", 7), flag("new", 2))
+	})
 }
 
 // The SDK may succeed with an Init before the store tries.
@@ -319,24 +328,20 @@ func TestNewerRowsOfOtherProcessesAreTakenOver(t *testing.T) {
 // process has put there stays.
 func TestLateInitLeavesOtherProcessesRowsAlone(t *testing.T) {
 	t.Parallel()
-	for way, refusing := range ways {
-		t.Run(way, func(t *testing.T) {
-			testUnsaved(t, func(f *unsavedFixture) {
-				require.NoError(f.t, f.store.Upsert(ld.Features, flag("removed", 1)))
-				f.transport.setInterceptor(refusing)
-				require.Error(f.t, f.store.Init(allKinds(flag("f", 2))))
-				f.checkServed(flag("f", 2))
-				require.NoError(f.t, f.another().Upsert(ld.Features, flag("g", 2)))
-				require.NoError(f.t, f.another().Upsert(ld.Features, flag("new", 1)))
+	testEachWay(t, ways, func(f *unsavedFixture, refusing interceptor) {
+		require.NoError(f.t, f.store.Upsert(ld.Features, flag("removed", 1)))
+		f.transport.setInterceptor(refusing)
+		require.Error(f.t, f.store.Init(allKinds(flag("f", 2))))
+		f.checkServed(flag("f", 2))
+		require.NoError(f.t, f.another().Upsert(ld.Features, flag("g", 2)))
+		require.NoError(f.t, f.another().Upsert(ld.Features, flag("new", 1)))
 
-				want := []ld.VersionedData{flag("f", 2), flag("g", 2), flag("new", 1)}
-				f.recover()
-				time.Sleep(2 * time.Second)
-				f.checkServed(want...)
-				f.checkStore(f.another(), want)
-			})
-		})
-	}
+		want := []ld.VersionedData{flag("f", 2), flag("g", 2), flag("new", 1)}
+		f.recover()
+		time.Sleep(2 * time.Second)
+		f.checkServed(want...)
+		f.checkStore(f.another(), want)
+	})
 }
 
 // Another process can be faster between the comparison with the table and a write.

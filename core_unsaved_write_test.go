@@ -70,43 +70,40 @@ func TestLateWriteIsInTheOrderOfInit(t *testing.T) {
 // written, and what waits is not lost.
 func TestLateWriteGoesOnWhereItStopped(t *testing.T) {
 	t.Parallel()
-	for way, refusing := range map[string]interceptor{
+	ways := map[string]interceptor{
 		"all": failing(noConnection), "all denied": denying(), "no answer": failing(blackHole), "writes": denying("PutItem", "BatchWriteItem"),
-	} {
-		t.Run(way, func(t *testing.T) {
-			testUnsaved(t, func(f *unsavedFixture) {
-				want := append([]ld.VersionedData{segment("s", 2), flag("last", 1, "a-0"), x(2)}, numberedFlags("a", 10)...)
-				f.transport.setInterceptor(refusing)
-				require.Error(f.t, f.store.Init(allKinds(want...)))
-				last := strings.TrimPrefix(f.prefix+":features/last", ":")
-				writes := make(map[string]int)
-				for range 3 {
-					f.transport.reset()
-					tried := make(chan struct{}, 100)
-					f.transport.setInterceptor(refusingWriteOf(last, func(r *sentRequest) (*http.Response, error) {
-						tried <- struct{}{}
-						return refusals["access denied"].answer(r)
-					}))
-					<-tried
-					f.transport.setInterceptor(refusing)
-					f.checkServed(want...)
-					for _, name := range f.transport.written() {
-						writes[name]++
-					}
-				}
-				assert.NotContains(f.t, f.rows(), last)
-				assert.Empty(f.t, f.log.ofStores("can be used again"))
-
-				f.checkWritten(want...)
-
-				for _, item := range want {
-					if name := strings.TrimPrefix(f.prefix+":"+nameOf(item), ":"); name != last && kindOf(item) != experiments {
-						assert.Equal(f.t, 1, writes[name], "writes of %s", name)
-					}
-				}
-			})
-		})
 	}
+	testEachWay(t, ways, func(f *unsavedFixture, refusing interceptor) {
+		want := append([]ld.VersionedData{segment("s", 2), flag("last", 1, "a-0"), x(2)}, numberedFlags("a", 10)...)
+		f.transport.setInterceptor(refusing)
+		require.Error(f.t, f.store.Init(allKinds(want...)))
+		last := strings.TrimPrefix(f.prefix+":features/last", ":")
+		writes := make(map[string]int)
+		for range 3 {
+			f.transport.reset()
+			tried := make(chan struct{}, 100)
+			f.transport.setInterceptor(refusingWriteOf(last, func(r *sentRequest) (*http.Response, error) {
+				tried <- struct{}{}
+				return refusals["access denied"].answer(r)
+			}))
+			<-tried
+			f.transport.setInterceptor(refusing)
+			f.checkServed(want...)
+			for _, name := range f.transport.written() {
+				writes[name]++
+			}
+		}
+		assert.NotContains(f.t, f.rows(), last)
+		assert.Empty(f.t, f.log.ofStores("can be used again"))
+
+		f.checkWritten(want...)
+
+		for _, item := range want {
+			if name := strings.TrimPrefix(f.prefix+":"+nameOf(item), ":"); name != last && kindOf(item) != experiments {
+				assert.Equal(f.t, 1, writes[name], "writes of %s", name)
+			}
+		}
+	})
 }
 
 // DynamoDB may call an item invalid that looks valid. Nothing waits for it.

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go/aws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -81,49 +82,45 @@ func TestClientWhoseStreamIsRefusedClosesAfterShortOutages(t *testing.T) {
 // During an Init the SDK does not read that channel either.
 func TestClientClosesDuringAThrottledInit(t *testing.T) {
 	t.Parallel()
-	for name, breakReads := range map[string]func(f *fixture){
-		"a malformed row": func(f *fixture) { f.putFlagRow("bad", malformedRows["item-null"]) },
-		"a refused read":  func(*fixture) {},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
-				breakReads(f)
-				var reads atomic.Int32
-				f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-					switch {
-					case r.action == "BatchWriteItem":
-						return unprocessed(r)
-					case r.action == "GetItem" && strings.Contains(string(r.body), `"refused"`) && reads.Add(1)%6 < 2:
-						return refusals["access denied"].answer(r)
-					default:
-						return send()
-					}
-				})
-				events, stream := io.Pipe()
-				body := payload(t, flag("f", 2))
-				client, err := ld.MakeCustomClient("key", f.clientConfig(func(r *http.Request) *http.Response {
-					go func() {
-						_, err := io.WriteString(stream, "event: put\ndata: {\"path\":\"/\",\"data\":"+body+"}\n\n")
-						for err == nil {
-							time.Sleep(time.Second)
-							_, err = io.WriteString(stream, ":\n")
-						}
-					}()
-					return withStatus(r, http.StatusOK, events, http.Header{"Content-Type": {"text/event-stream"}})
-				}, CacheTTL(0)), time.Second)
-				require.ErrorIs(t, err, ld.ErrInitializationTimeout)
-				for range 100 {
-					_, _ = client.BoolVariation("bad", ld.NewUser("u"), false)
-					_, _ = client.BoolVariation("refused", ld.NewUser("u"), false)
-					time.Sleep(100 * time.Millisecond)
-				}
-				require.NotEmpty(t, f.transport.recorded("BatchWriteItem"))
-				require.NoError(t, client.Close())
-			})
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
+		f.putFlagRow("bad", malformedRows["item-null"])
+		var reads atomic.Int32
+		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+			switch {
+			case r.action == "BatchWriteItem":
+				time.Sleep(4 * time.Second) // so that all attempts take longer than the test
+				return unprocessed(r)
+			case r.action == "GetItem" && strings.Contains(string(r.body), `"throttled"`) && reads.Add(1)%3 > 0:
+				return throttled(r) // but the store's own try
+			default:
+				return send()
+			}
 		})
-	}
+		var streams []*io.PipeWriter
+		body := payload(t, flag("f", 2))
+		client, err := ld.MakeCustomClient("key", f.clientConfig(func(r *http.Request) *http.Response {
+			events, stream := io.Pipe()
+			if streams = append(streams, stream); len(streams) > 1 {
+				_ = stream.Close() // after Close nobody takes an event from the SDK's stream
+			}
+			go func() { _, _ = io.WriteString(stream, "event: put\ndata: {\"path\":\"/\",\"data\":"+body+"}\n\n") }()
+			return withStatus(r, http.StatusOK, events, http.Header{"Content-Type": {"text/event-stream"}})
+		}, CacheTTL(0), ClientConfig(aws.NewConfig().WithMaxRetries(0))), time.Second)
+		require.ErrorIs(t, err, ld.ErrInitializationTimeout)
+		for range 15 {
+			_, err := client.BoolVariation("throttled", ld.NewUser("u"), false)
+			require.ErrorContains(t, err, "DynamoDB is throttling")
+			_, _ = client.BoolVariation("bad", ld.NewUser("u"), false)
+			time.Sleep(2 * time.Second)
+		}
+		require.NotEmpty(t, f.transport.recorded("BatchWriteItem"))
+		require.Len(t, f.log.ofStores("can be used again"), 15)
+		f.requireStatusChanges(1, 0)
+		require.NoError(t, client.Close())
+		require.NoError(t, streams[0].Close())
+		time.Sleep(time.Minute) // for what the SDK has begun
+	})
 }
 
 // A polling client gets its data once, and then the answer that nothing has changed.
