@@ -13,11 +13,11 @@ func (c *cache) startRecovery() {
 // recover tries about once a second what failed, until it works again or the store
 // is closed.
 func (c *cache) recover() {
-	timer := time.NewTimer(retryInterval)
-	defer timer.Stop()
+	ticker := time.NewTicker(retryInterval) // goes on while a try gets no answer
+	defer ticker.Stop()
 	for {
 		select {
-		case <-timer.C:
+		case <-ticker.C:
 		case <-c.core.ctx.Done():
 			return
 		}
@@ -27,7 +27,6 @@ func (c *cache) recover() {
 		if !c.core.isFailing() && c.stopRecovery() {
 			return
 		}
-		timer.Reset(retryInterval)
 	}
 }
 

@@ -37,7 +37,7 @@ type core struct {
 	lastWrite atomic.Int64  // when the latest ended, in Unix nanoseconds
 	written   int           // items, in the outage that is going on, that the table had refused
 	patience  time.Duration // with a request that writes them
-	nextWrite time.Time     // not before this, because the latest try to write them was denied
+	denied    time.Time     // when the latest try to write them was
 
 	ctx    context.Context // done when the store is closed
 	cancel context.CancelFunc

@@ -47,7 +47,7 @@ func (c *core) retryReads() {
 
 // canWrite tells whether it is time to try to write what waits.
 func (c *core) canWrite() bool {
-	return !time.Now().Before(c.nextWrite) && c.outage.allowsWrites() && c.unsaved.isWaiting()
+	return isTimeAfterDenial(c.denied) && c.outage.allowsWrites() && c.unsaved.isWaiting()
 }
 
 // endOutage ends the outage if nothing fails any more and nothing waits.
@@ -57,7 +57,7 @@ func (c *core) endOutage() {
 	}
 	c.outage.remove(func(f failure) bool { return !f.everything && f.isOfWrite() })
 	if c.outage.end(c.written) {
-		c.written, c.patience, c.nextWrite = 0, 0, time.Time{}
+		c.written, c.patience, c.denied = 0, 0, time.Time{}
 	}
 	c.reportStatus()
 }
@@ -113,7 +113,7 @@ func (c *core) attempt(ctx context.Context, _ target, op operation) error {
 // can't be used.
 func (c *core) noteRefusal(err error) {
 	if isDenial(err) {
-		c.nextWrite = time.Now().Add(denialInterval)
+		c.denied = time.Now()
 	}
 	var refused *tableError
 	if errors.As(err, &refused) && !c.isClosed() {

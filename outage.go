@@ -55,7 +55,13 @@ func (f *failure) covers(t target) bool {
 
 func (f *failure) isOfWrite() bool { return f.action == putItem || f.action == batchWriteItem }
 
-func (f *failure) isDue() bool { return !isDenial(f.err) || time.Since(f.tried) >= denialInterval }
+func (f *failure) isDue() bool { return !isDenial(f.err) || isTimeAfterDenial(f.tried) }
+
+// isTimeAfterDenial tells whether to try again what was denied. Tries come each
+// retryInterval, so the one that is nearest to denialInterval is it.
+func isTimeAfterDenial(denied time.Time) bool {
+	return time.Since(denied) > denialInterval-retryInterval/2
+}
 
 func newOutage(table *table, loggers ldlog.Loggers) *outage {
 	o := &outage{table: table, loggers: loggers, calls: make(map[*call]bool)}
