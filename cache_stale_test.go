@@ -394,3 +394,23 @@ func TestCloseEndsAsyncRefreshes(t *testing.T) {
 		assert.Empty(t, f.log.ofStores())
 	})
 }
+
+func TestMalformedRowStaysOutOfAllAfterGet(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(holding(t, flag("f", 1)))
+		store := f.newStore(CacheTTL(time.Minute))
+		assertAll(t, store, ld.Features, flag("f", 1))
+
+		const malformed = `{"key":{"S":"f"},"version":{"N":"2"},"item":{"S":"null"}}`
+		f.transport.setInterceptor(func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
+			if r.action == "Query" {
+				return answer(r, http.StatusOK, `{"Items":[`+malformed+`]}`), nil
+			}
+			return answer(r, http.StatusOK, `{"Item":`+malformed+`}`), nil
+		})
+		time.Sleep(time.Minute)
+		assertAll(t, store, ld.Features)
+		assertGet(t, store, ld.Features, "f", flag("f", 1))
+		assertAll(t, store, ld.Features)
+	})
+}

@@ -3,6 +3,7 @@ package lddynamodb
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -206,5 +207,18 @@ func TestInitWhereInitedCannotBeRead(t *testing.T) {
 		assert.Len(t, f.log.ofStores("WARN:", "can't be used"), 1)
 		assert.Len(t, f.log.ofStores("INFO:", "can be used again"), 1)
 		assert.True(t, store.Initialized())
+	})
+}
+
+func TestInitThatCloseEndsIsNoDataSet(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(holding(t, flag("f", 1)))
+		store := f.newStore()
+		assertGet(t, store, ld.Features, "f", flag("f", 1))
+		call := f.holdRequest("Query", "features").during(initWith(store, flag("f", 2)))
+		require.NoError(t, store.(io.Closer).Close())
+		require.Error(t, <-call.result)
+		assertGet(t, store, ld.Features, "f", flag("f", 1))
+		assert.False(t, store.Initialized())
 	})
 }

@@ -1,11 +1,13 @@
 package lddynamodb
 
 import (
+	"net/http"
 	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -183,4 +185,26 @@ func TestAllReturnsTheSameMapWhereNothingChanged(t *testing.T) {
 			assert.Equal(t, changed, readAll(), "what is deleted is not in it")
 		})
 	}
+}
+
+type keyTaker struct {
+	experimentKind
+	taken *string
+}
+
+func (k keyTaker) MakeDeletedItem(key string, version int) ld.VersionedData {
+	*k.taken = key
+	return k.experimentKind.MakeDeletedItem(key, version)
+}
+
+func TestDeletedItemOfAnotherSDKHasAKeyOfItsOwn(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
+			return answer(r, http.StatusOK, `{"Item":{"version":{"N":"2"},"item":{"S":"{\"revision\":2,\"abandoned\":true}"}}}`), nil
+		})
+		key, taken := "key", ""
+		assertGet(t, f.newStore(), keyTaker{taken: &taken}, key, nil)
+		assert.Equal(t, key, taken)
+		assert.NotSame(t, unsafe.StringData(key), unsafe.StringData(taken))
+	})
 }

@@ -346,3 +346,41 @@ func TestInitWhoseQueryIsDeniedIsTriedSeldom(t *testing.T) {
 		f.requireHolds(append(numberedFlags("f", 100), segment("s", 1)))
 	})
 }
+
+func TestDaemonModeNeedsNoInitedAfterAnOutage(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(failing(noConnection))
+		factory, err := NewDynamoDBFeatureStoreFactory(f.table, ClientConfig(f.awsConfig(f.transport)))
+		require.NoError(t, err)
+		config := configLoggingTo(f.log)
+		config.UseLdd = true
+		store, err := factory(config)
+		require.NoError(t, err)
+		defer func() { _ = store.(interface{ Close() error }).Close() }()
+		time.Sleep(10 * time.Second)
+		require.Len(t, f.log.ofStores("WARN", "can't be used"), 1)
+
+		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+			if strings.Contains(string(r.body), `"namespace":{"S":"$inited"}`) {
+				return refusals["access denied"].answer(r)
+			}
+			return send()
+		})
+		time.Sleep(10 * time.Second)
+		assert.Len(t, f.log.ofStores("INFO", "can be used again"), 1)
+	})
+}
+
+func TestLateInitIsTriedSeldomWhileItsQueryIsDenied(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(denying("Query"))
+		store := f.newStore()
+		require.Error(t, store.Init(allData(flag("a", 1), flag("b", 1))))
+		synctest.Wait()
+		f.transport.reset()
+		const minutes = 1
+		time.Sleep(minutes * time.Minute)
+		assert.LessOrEqual(t, len(f.transport.writes()), 13)
+		assert.LessOrEqual(t, len(f.transport.recorded("Query")), 4*13)
+	})
+}

@@ -349,3 +349,60 @@ func TestTwoStoresOfOneProcess(t *testing.T) {
 		})
 	}
 }
+
+func TestSlowQueryOfLateInitStopsNoReads(t *testing.T) {
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(denying("Query"))
+		store := f.newStore(CacheTTL(0))
+		require.Error(t, store.Init(allData(flag("f", 2))))
+
+		table := holding(t, flag("other", 1))
+		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+			if r.action == "Query" && !strings.Contains(string(r.body), `"Limit"`) {
+				select {
+				case <-time.After(1500 * time.Millisecond):
+				case <-r.http.Context().Done():
+					return nil, r.http.Context().Err()
+				}
+			}
+			return table(r, send)
+		})
+		for range 300 {
+			assertGet(t, store, ld.Features, "other", flag("other", 1))
+			time.Sleep(100 * time.Millisecond)
+		}
+		assert.Len(t, f.log.ofStores("INFO", "can be used again"), 1)
+	})
+}
+
+func TestReadDuringLateWriteServesTheUpdate(t *testing.T) {
+	reads := map[string]func(ld.FeatureStore) (ld.VersionedData, error){
+		"GetItem": func(s ld.FeatureStore) (ld.VersionedData, error) { return s.Get(ld.Features, "f") },
+		"Query": func(s ld.FeatureStore) (ld.VersionedData, error) {
+			items, err := s.All(ld.Features)
+			return items["f"], err
+		},
+	}
+	for action, read := range reads {
+		t.Run(action, func(t *testing.T) {
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				table := holding(t, flag("f", 1))
+				f.transport.setInterceptor(denying("PutItem").over(table))
+				store := f.newStore(CacheTTL(0), RequestTimeout(time.Minute))
+				require.Error(t, store.Upsert(ld.Features, flag("f", 2)))
+
+				held := f.holdResponse(action, `"features"`)
+				var served ld.VersionedData
+				call := held.during(func() (err error) {
+					served, err = read(store)
+					return err
+				})
+				f.transport.setInterceptor(table)
+				time.Sleep(10 * time.Second)
+				require.Len(t, f.log.ofStores("INFO", "1 items were written"), 1)
+				call.finish()
+				assert.Equal(t, flag("f", 2), served)
+			})
+		})
+	}
+}
