@@ -301,7 +301,7 @@ func TestKeysThatDynamoDBCannotHold(t *testing.T) {
 			f.requireHolds([]ld.VersionedData{flag(longest, 1)})
 			assertGet(t, store, ld.Features, longest, flag(longest, 1))
 			assertAll(t, store, ld.Features, flag(longest, 1))
-			assert.Len(t, f.log.ofStores("ERROR", "no valid sort key"), 3*len(keys))
+			assert.Len(t, f.log.ofStores("ERROR", "isn't a valid sort key"), 3*len(keys))
 		})
 	}
 }

@@ -63,7 +63,7 @@
 // processes write does not matter. Init writes what differs from the table: segments
 // before flags, a flag after its prerequisites, and the row that says that the data
 // set is complete at the end. It replaces rows whatever their version and is not
-// atomic. Where an Init with older data meets a newer update of another process, the
+// atomic. If an Init with older data meets a newer update of another process, the
 // next update or Init corrects the rows. Reads are strongly consistent unless
 // [ConsistentReads] is turned off.
 //

@@ -72,7 +72,7 @@ func remedy(err error) string {
 	return networkRemedy(err)
 }
 
-// networkRemedy does the same where no answer came from DynamoDB.
+// networkRemedy does the same if no answer came from DynamoDB.
 func networkRemedy(err error) string {
 	var unknownHost *net.DNSError
 	var network *net.OpError

@@ -28,7 +28,7 @@ const maxPrefixBytes = maxSortKeyBytes - len(":"+initedKey)
 
 // FeatureStoreOption is an optional setting of a feature store, for
 // NewDynamoDBFeatureStoreFactory and NewDynamoDBFeatureStore. The functions of
-// this package that return one are all that there are. Where one is given more
+// this package that return one are all that there are. If one is given more
 // than once, the last counts, except for ClientConfig.
 type FeatureStoreOption interface {
 	apply(*options) error

@@ -50,7 +50,7 @@ func (k rowKey) attributes() map[string]*dynamodb.AttributeValue {
 }
 
 // A row is one row of the table. In one that was read, version is empty and
-// item is nil where the table has no attribute of the right type, and the item is
+// item is nil if the table has no attribute of the right type, and the item is
 // valid only until the response is released.
 type row struct {
 	rowKey
@@ -63,7 +63,7 @@ func encodeRow(namespace string, item ld.VersionedData) (row, error) {
 	r := row{rowKey: rowKey{namespace, item.GetKey()}, version: strconv.Itoa(item.GetVersion())}
 	if !canBeSortKey(r.key) {
 		return r, &unstorableError{r.rowKey, fmt.Sprintf(
-			"its key is no valid sort key: DynamoDB takes 1 to %d bytes of UTF-8, this one has %d", maxSortKeyBytes, len(r.key))}
+			"its key isn't a valid sort key: DynamoDB takes 1 to %d bytes of UTF-8, this one has %d", maxSortKeyBytes, len(r.key))}
 	}
 	var err error
 	if r.item, err = json.Marshal(item); err != nil {
@@ -133,7 +133,7 @@ func describeJSONError(err error) string {
 	var badSyntax *json.SyntaxError
 	switch {
 	case errors.As(err, &badType) && badType.Field == "":
-		return "its JSON is no object"
+		return "its JSON isn't an object"
 	case errors.As(err, &badType):
 		return fmt.Sprintf("its JSON has a wrong type at field %q, where %s is expected", badType.Field, badType.Type)
 	case errors.As(err, &badSyntax):

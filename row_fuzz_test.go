@@ -14,7 +14,7 @@ import (
 var malformedText = regexp.MustCompile(`^the row features/key is malformed: (` +
 	`it has no string attribute item|` +
 	`its attribute version is not a whole number|` +
-	`its JSON is no object|` +
+	`its JSON isn't an object|` +
 	`its JSON has a wrong type at field "[A-Za-z.]+", where [A-Za-z0-9.\[\]*{} ]+ is expected|` +
 	`its JSON breaks off or is invalid at byte [0-9]+|` +
 	`its JSON holds no such item|` +

@@ -138,7 +138,7 @@ func (t *table) probe(ctx context.Context, of target) error {
 }
 
 // putIfNewer writes a row unless the table has it at the same version or a
-// newer one. It takes the place of a row whose version is no number.
+// newer one. It takes the place of a row whose version isn't a number.
 func (t *table) putIfNewer(ctx context.Context, r row, options ...request.Option) (stored bool, err error) {
 	return t.putIf(ctx, r, "NOT attribute_type(#version, :number) OR #version < :version",
 		map[string]*dynamodb.AttributeValue{
@@ -147,7 +147,7 @@ func (t *table) putIfNewer(ctx context.Context, r row, options ...request.Option
 		}, options)
 }
 
-// putIfAsNew writes a row also where the table has the same version of it.
+// putIfAsNew writes a row even if the table has the same version of it.
 func (t *table) putIfAsNew(ctx context.Context, r row, options ...request.Option) (stored bool, err error) {
 	return t.putIf(ctx, r, "#version <= :version",
 		map[string]*dynamodb.AttributeValue{":version": {N: aws.String(r.version)}}, options)

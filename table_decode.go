@@ -26,7 +26,7 @@ var responseParsers fastjson.ParserPool
 
 // A response is what a GetItem or Query answered. Its rows are decoded straight
 // from the body, at a fraction of what the AWS SDK's way through interface values
-// and reflection costs. Where the client ignores request options, they are made
+// and reflection costs. If the client ignores request options, they are made
 // of what the AWS SDK decoded.
 type response struct {
 	rows    []row
@@ -107,10 +107,10 @@ func (p *response) readOutput(output *dynamodb.QueryOutput) {
 func parseResponse(parser *fastjson.Parser, body []byte) (*fastjson.Value, error) {
 	response, err := parser.ParseBytes(body)
 	if err != nil {
-		return nil, errors.New("it is no valid JSON") // the parser's text would quote the body
+		return nil, errors.New("it isn't valid JSON") // the parser's text would quote the body
 	}
 	if response.Type() != fastjson.TypeObject {
-		return nil, errors.New("it is no JSON object")
+		return nil, errors.New("it isn't a JSON object")
 	}
 	return response, nil
 }
@@ -134,7 +134,7 @@ func responseItems(response *fastjson.Value, output interface{}) ([]*fastjson.Va
 // stays in the parser's memory.
 func rowOfValue(v *fastjson.Value) (row, error) {
 	if v.Type() != fastjson.TypeObject {
-		return row{}, errors.New("an item in it is no object")
+		return row{}, errors.New("an item in it isn't an object")
 	}
 	return row{
 		rowKey: rowKey{
@@ -147,7 +147,7 @@ func rowOfValue(v *fastjson.Value) (row, error) {
 }
 
 // readCapacity puts what an application's own request handlers may count into
-// the output: the consumed capacity, where a handler asked for it.
+// the output: the consumed capacity, if a handler asked for it.
 func readCapacity(response *fastjson.Value, output interface{}) error {
 	consumed := response.Get("ConsumedCapacity")
 	if consumed == nil {
@@ -225,7 +225,7 @@ func readBody(r *request.Request) ([]byte, error) {
 	if size := r.HTTPResponse.ContentLength; size > 0 && size < maxBodyHint {
 		body.Grow(int(size) + bytes.MinRead) // what ReadFrom wants free to see the end
 	}
-	if _, err := io.Copy(&body, r.HTTPResponse.Body); err != nil { // at once where the checksum was checked
+	if _, err := io.Copy(&body, r.HTTPResponse.Body); err != nil { // at once if the checksum was checked
 		return nil, fmt.Errorf("read it: %w", err)
 	}
 	if body.Len() == 0 {
