@@ -54,7 +54,7 @@ func (c *core) isClosed() bool { return c.ctx.Err() != nil }
 func (c *core) get(kind ld.VersionedDataKind, key string) (ld.VersionedData, error) {
 	namespace := c.namespace(kind)
 	if !canBeSortKey(key) {
-		return c.unsaved.get(namespace, key).item, nil
+		return c.unsaved.row(namespace, key).item, nil
 	}
 	defer c.reportStatus()
 	before := c.unsaved.row(namespace, key)
@@ -62,8 +62,8 @@ func (c *core) get(kind ld.VersionedDataKind, key string) (ld.VersionedData, err
 	if err == nil {
 		return before.newest(c.unsaved.newest(namespace, key, stored)), nil
 	}
-	if item, ok := c.unsaved.withoutTable(namespace, key, c.known.last(rowKey{namespace, key})); ok && !c.isClosed() {
-		return item, nil
+	if row := c.unsaved.row(namespace, key); row.decides && !c.isClosed() {
+		return row.newest(c.known.last(rowKey{namespace, key})), nil
 	}
 	return nil, err
 }
@@ -102,15 +102,17 @@ func (c *core) getRow(run runner, key rowKey, consistent bool) (response *respon
 func (c *core) getAll(kind ld.VersionedDataKind) (*dataSet, error) {
 	defer c.reportStatus()
 	namespace := c.namespace(kind)
-	before := c.unsaved.copyOf(namespace)
+	before := c.unsaved.all(namespace)
 	set, err := c.readSet(kind)
 	if err == nil {
 		c.unsaved.mergeInto(namespace, set)
 		before.mergeInto(set)
 		return set, nil
 	}
-	if last := c.known.all(namespace); c.unsaved.allWithoutTable(namespace, last) && !c.isClosed() {
-		return last, nil
+	if kept := c.unsaved.all(namespace); kept.removed != nil && !c.isClosed() {
+		set := c.known.all(namespace)
+		kept.mergeInto(set)
+		return set, nil
 	}
 	return nil, err
 }
@@ -202,7 +204,7 @@ func (c *core) decode(kind ld.VersionedDataKind, r row) (ld.VersionedData, error
 func (c *core) upsert(kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
 	defer c.reportStatus()
 	namespace := c.namespace(kind)
-	if kept := c.unsaved.get(namespace, item.GetKey()); kept.supersedes(item) {
+	if kept := c.unsaved.row(namespace, item.GetKey()); kept.supersedes(item) {
 		return kept.item, nil
 	}
 	r, err := encodeRow(namespace, item)
@@ -287,7 +289,7 @@ func (c *core) addUnstorable(kind ld.VersionedDataKind, key rowKey, item ld.Vers
 // logUnstorable logs that an item can't be stored, unless that is known of this
 // version: each Init brings it again.
 func (c *core) logUnstorable(namespace string, item ld.VersionedData, reason error) {
-	kept := c.unsaved.get(namespace, item.GetKey())
+	kept := c.unsaved.row(namespace, item.GetKey())
 	if kept.item != nil && !kept.waiting && kept.item.GetVersion() == item.GetVersion() {
 		return
 	}

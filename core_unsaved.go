@@ -18,7 +18,7 @@ type unsaved struct {
 	mu        sync.Mutex
 	kinds     map[string]*unsavedKind // by namespace
 	initWaits bool                    // the table is still to say that it holds a full data set
-	size      atomic.Int64            // the number of items; -1 if an Init without items waits
+	any       atomic.Bool             // false if there is nothing of all this, as is usual
 }
 
 type unsavedKind struct {
@@ -34,10 +34,48 @@ type unsavedItem struct {
 	waiting bool // to be written
 }
 
+// An unsavedRow is what is unsaved of one row.
+type unsavedRow struct {
+	unsavedItem
+	decides bool // that this is what is served if the table can't be asked
+	removed bool // by an Init that waits, if the row still has the version
+	version int
+}
+
+// newest returns the newer of the row that the table has and what is unsaved. Either
+// may be nil.
+func (r unsavedRow) newest(stored ld.VersionedData) ld.VersionedData {
+	switch {
+	case isNewer(r.item, stored):
+		return r.item
+	case r.item == nil && r.removed && stored != nil && stored.GetVersion() == r.version:
+		return nil
+	}
+	return stored
+}
+
 // supersedes tells whether an update to an item is none. The same version again
 // is one, as long as it waits: its sender wants to know whether it is written.
-func (i unsavedItem) supersedes(item ld.VersionedData) bool {
-	return isNewer(i.item, item) || (i.item != nil && !i.waiting && !isNewer(item, i.item))
+func (r unsavedRow) supersedes(item ld.VersionedData) bool {
+	return isNewer(r.item, item) || (r.item != nil && !r.waiting && !isNewer(item, r.item))
+}
+
+func (k *unsavedKind) row(key string) unsavedRow {
+	kept := k.items[key]
+	version, removed := k.removed[key]
+	return unsavedRow{kept, kept.item != nil || k.removed != nil, removed, version}
+}
+
+// mergeInto makes the items of a set the newest ones.
+func (k *unsavedKind) mergeInto(set *dataSet) {
+	for key := range k.removed {
+		if k.row(key).newest(set.get(key)) == nil {
+			set.remove(key)
+		}
+	}
+	for key := range k.items {
+		set.put(k.row(key).newest(set.get(key)))
+	}
 }
 
 func (k *unsavedKind) list() []ld.VersionedData {
@@ -48,168 +86,56 @@ func (k *unsavedKind) list() []ld.VersionedData {
 	return items
 }
 
-func (u *unsaved) isEmpty() bool { return u.size.Load() == 0 }
-
-// get returns what is unsaved of an item.
-func (u *unsaved) get(namespace, key string) unsavedItem {
-	if u.isEmpty() {
-		return unsavedItem{}
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	k := u.kinds[namespace]
-	if k == nil {
-		return unsavedItem{}
-	}
-	return k.items[key]
-}
-
-// withoutTable returns the newer of what is unsaved of an item and the row that was
-// last seen, if one can tell without the table what to serve: if the item is unsaved,
-// or an Init waits, of which a part may be written.
-func (u *unsaved) withoutTable(namespace, key string, last ld.VersionedData) (item ld.VersionedData, ok bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	k := u.kinds[namespace]
-	if k == nil || (k.removed == nil && k.items[key].item == nil) {
-		return nil, false
-	}
-	return k.newestWithoutTable(key, last), true
-}
-
-func (k *unsavedKind) newestWithoutTable(key string, last ld.VersionedData) ld.VersionedData {
-	if kept := k.items[key].item; !isNewer(last, kept) || k.isRemoved(key, last) {
-		return kept
-	}
-	return last
-}
-
-// newest is that of the item. What the table has as new is done with.
-func (u *unsaved) newest(namespace, key string, stored ld.VersionedData) ld.VersionedData {
-	if u.isEmpty() {
-		return stored
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	k := u.kinds[namespace]
-	if k == nil {
-		return stored
-	}
-	newest := k.newest(key, stored)
-	u.countItems()
-	return newest
-}
-
-func (k *unsavedKind) newest(key string, stored ld.VersionedData) ld.VersionedData {
-	kept := k.row(key)
-	if stored != nil && !isNewer(kept.item, stored) {
-		delete(k.items, key)
-	}
-	return kept.newest(stored)
-}
-
-// isRemoved tells whether an Init that waits will delete the row of this item.
-func (k *unsavedKind) isRemoved(key string, stored ld.VersionedData) bool {
-	return k.row(key).isRemoved(stored)
-}
-
-// An unsavedRow is what is unsaved of one row.
-type unsavedRow struct {
-	item    ld.VersionedData
-	removed bool // by an Init that waits, if the row has still the version
-	version int
-}
-
-func (k *unsavedKind) row(key string) unsavedRow {
-	version, removed := k.removed[key]
-	return unsavedRow{k.items[key].item, removed, version}
-}
-
-// row returns what is unsaved of a row just now. A read needs it from before its
-// request: meanwhile it may be written, and the table have answered before that.
-func (u *unsaved) row(namespace, key string) unsavedRow {
-	if u.isEmpty() {
-		return unsavedRow{}
+// with calls a function, which may change it, with what is unsaved of a namespace,
+// if anything is.
+func (u *unsaved) with(namespace string, do func(k *unsavedKind)) {
+	if !u.any.Load() {
+		return
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if k := u.kinds[namespace]; k != nil {
-		return k.row(key)
+		do(k)
+		u.changed()
 	}
-	return unsavedRow{}
 }
 
-func (r unsavedRow) isRemoved(stored ld.VersionedData) bool {
-	return r.removed && stored != nil && stored.GetVersion() == r.version
+// row returns what is unsaved of a row just now. A read needs it from before its
+// request: meanwhile it may be written, and the table have answered before that.
+func (u *unsaved) row(namespace, key string) (row unsavedRow) {
+	u.with(namespace, func(k *unsavedKind) { row = k.row(key) })
+	return row
 }
 
-func (r unsavedRow) newest(stored ld.VersionedData) ld.VersionedData {
-	switch {
-	case isNewer(r.item, stored):
-		return r.item
-	case r.item == nil && r.isRemoved(stored):
-		return nil
-	}
-	return stored
+// all returns what is unsaved of a kind just now, as row does of a row.
+func (u *unsaved) all(namespace string) *unsavedKind {
+	copied := new(unsavedKind)
+	u.with(namespace, func(k *unsavedKind) { *copied = unsavedKind{k.kind, maps.Clone(k.items), k.removed} })
+	return copied
 }
 
-// copyOf returns what is unsaved of a kind just now, as row does of a row.
-func (u *unsaved) copyOf(namespace string) *unsavedKind {
-	if u.isEmpty() {
-		return new(unsavedKind)
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	k := u.kinds[namespace]
-	if k == nil {
-		return new(unsavedKind)
-	}
-	return &unsavedKind{items: maps.Clone(k.items), removed: maps.Clone(k.removed)}
+// newest returns the newer of the row that the table has and what is unsaved. What
+// the table has as new is done with.
+func (u *unsaved) newest(namespace, key string, stored ld.VersionedData) ld.VersionedData {
+	newest := stored
+	u.with(namespace, func(k *unsavedKind) {
+		if stored != nil && !isNewer(k.items[key].item, stored) {
+			delete(k.items, key)
+		}
+		newest = k.row(key).newest(stored)
+	})
+	return newest
 }
 
-// mergeInto makes the items that were read the newest ones.
+// mergeInto does the same for all rows that the table has.
 func (u *unsaved) mergeInto(namespace string, set *dataSet) {
-	if u.isEmpty() {
-		return
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.kinds[namespace].mergeInto(set)
-	u.countItems()
-}
-
-func (k *unsavedKind) mergeInto(set *dataSet) {
-	if k == nil {
-		return
-	}
-	for key := range k.removed {
-		if k.newest(key, set.get(key)) == nil {
-			set.remove(key)
-		}
-	}
-	for key := range k.items {
-		set.put(k.newest(key, set.get(key)))
-	}
-}
-
-// allWithoutTable makes the rows that were last seen what is served if the table
-// can't be asked. It returns false if no Init waits: then nobody knows all items.
-func (u *unsaved) allWithoutTable(namespace string, last *dataSet) (ok bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	k := u.kinds[namespace]
-	if k == nil || k.removed == nil {
-		return false
-	}
-	for key := range k.removed {
-		if k.newestWithoutTable(key, last.get(key)) == nil {
-			last.remove(key)
-		}
-	}
-	for key := range k.items {
-		last.put(k.newestWithoutTable(key, last.get(key)))
-	}
-	return true
+	u.with(namespace, func(k *unsavedKind) {
+		maps.DeleteFunc(k.items, func(key string, kept unsavedItem) bool {
+			stored := set.get(key)
+			return stored != nil && !isNewer(kept.item, stored)
+		})
+		k.mergeInto(set)
+	})
 }
 
 // add adds an item, unless what is there is newer.
@@ -223,7 +149,7 @@ func (u *unsaved) add(kind ld.VersionedDataKind, key rowKey, item ld.VersionedDa
 	if !isNewer(k.items[key.key].item, item) {
 		k.items[item.GetKey()] = unsavedItem{item: item, waiting: waiting}
 	}
-	u.countItems()
+	u.changed()
 }
 
 // replace drops what is unsaved of a kind.
@@ -247,7 +173,7 @@ func (u *unsaved) initSaved(plan []*kindPlan) {
 		}
 	}
 	u.initWaits = false
-	u.countItems()
+	u.changed()
 }
 
 // initRefused notes an Init that the table did not take.
@@ -268,7 +194,7 @@ func (u *unsaved) initRefused(plan []*kindPlan, known *knownRows) {
 		}
 	}
 	u.initWaits = true
-	u.countItems()
+	u.changed()
 }
 
 // done notes that the table has an item, or a newer one.
@@ -284,7 +210,7 @@ func (u *unsaved) written() {
 		k.removed = nil
 	}
 	u.initWaits = false
-	u.countItems()
+	u.changed()
 }
 
 func (u *unsaved) hasInit() bool {
@@ -313,7 +239,7 @@ func (u *unsaved) waiting() []unsavedKind {
 
 // isWaiting tells whether anything waits to be written.
 func (u *unsaved) isWaiting() bool {
-	if u.isEmpty() {
+	if !u.any.Load() {
 		return false
 	}
 	u.mu.Lock()
@@ -338,18 +264,23 @@ func (k *unsavedKind) isWaiting() bool {
 	return false
 }
 
-func (u *unsaved) count() int { return int(max(u.size.Load(), 0)) }
-
-// countItems has to be called after each change.
-func (u *unsaved) countItems() {
-	size := 0
+func (u *unsaved) count() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	n := 0
 	for _, k := range u.kinds {
-		size += len(k.items)
+		n += len(k.items)
 	}
-	if size == 0 && u.initWaits {
-		size = -1
+	return n
+}
+
+// changed has to be called after each change.
+func (u *unsaved) changed() {
+	some := u.initWaits
+	for _, k := range u.kinds {
+		some = some || len(k.items) > 0
 	}
-	u.size.Store(int64(size))
+	u.any.Store(some)
 }
 
 // initRank puts segments before the flags that use them, and the rest last.
