@@ -57,7 +57,7 @@ func TestStoreEndsOutageItself(t *testing.T) {
 					assert.Empty(t, storeGoroutines())
 					lines = f.log.ofStores()
 					require.Len(t, lines, 2)
-					assert.Contains(t, lines[1], "0 items were written")
+					assert.Contains(t, lines[1], "items that were written late: 0")
 					assert.InDelta(t, lasted.Seconds(), loggedDuration(t, lines[1]).Seconds(), fault.noticed.Seconds()+0.1)
 				})
 			})

@@ -191,7 +191,7 @@ func TestRefusedUpdatesAreServedAndWrittenLater(t *testing.T) {
 		f.checkWritten(flag("f", 3), flag("new", 1), segment("s", 2), x(2))
 
 		assert.Len(f.t, f.transport.writes(), 5, "one for each item")
-		assert.Len(f.t, f.log.ofStores("5 items were written"), 1)
+		assert.Len(f.t, f.log.ofStores("items that were written late: 5"), 1)
 		assert.Len(f.t, f.log.ofStores(), 2)
 	})
 }

@@ -399,7 +399,7 @@ func TestReadDuringLateWriteServesTheUpdate(t *testing.T) {
 				})
 				f.transport.setInterceptor(table)
 				time.Sleep(10 * time.Second)
-				require.Len(t, f.log.ofStores("INFO", "1 items were written"), 1)
+				require.Len(t, f.log.ofStores("INFO", "items that were written late: 1"), 1)
 				call.finish()
 				assert.Equal(t, flag("f", 2), served)
 			})

@@ -252,7 +252,7 @@ func (o *outage) end(written int) (ended bool) {
 	}
 	o.mu.Unlock()
 	if over {
-		o.loggers.Infof("Table %q can be used again, after %s; %d items were written that it had not taken",
+		o.loggers.Infof("Table %q can be used again, after %s; items that were written late: %d",
 			o.table.name, lasted.Round(time.Millisecond), written)
 	}
 	return over
