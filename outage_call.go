@@ -16,8 +16,8 @@ const (
 	minPatience = time.Second
 	// maxUnreached is how many attempts of a call in a row may not reach DynamoDB,
 	// while no other call gets an answer. With the AWS SDK's waits between them this
-	// takes about half a second.
-	maxUnreached = 4
+	// takes about a quarter of a second.
+	maxUnreached = 3
 )
 
 // An operation makes a request, with the given options.
