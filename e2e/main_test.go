@@ -5,12 +5,11 @@ import (
 	"testing"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/demo"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
 
 func TestMain(m *testing.M) {
 	demo.BecomeReader()
-	// With this variable the AWS SDK insists on an HTTP transport that it can
-	// add certificates to. Those here are not.
-	_ = os.Unsetenv("AWS_CA_BUNDLE")
+	dynamolocal.HideAWSSettings()
 	os.Exit(m.Run())
 }

@@ -5,15 +5,15 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
 
 var resultsFile = flag.String("results", "", "write the tables of results to this file")
 
 func TestMain(m *testing.M) {
 	becomeHost()
-	// With this variable the AWS SDK insists on an HTTP transport that it can
-	// add certificates to. Those here are not.
-	_ = os.Unsetenv("AWS_CA_BUNDLE")
+	dynamolocal.HideAWSSettings()
 	// Wins over the default, and loses to the command line: the tests wait most
 	// of the time, so more of them run at once than there are processors.
 	_ = flag.Set("test.parallel", "16")

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
 
 func TestMain(m *testing.M) {
@@ -13,7 +15,6 @@ func TestMain(m *testing.M) {
 	}
 	// Node.js would print on every start that version 2 of the AWS SDK is old.
 	_ = os.Setenv("AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE", "1")
-	// With this variable the AWS SDK for Go changes the HTTP client that all use.
-	_ = os.Unsetenv("AWS_CA_BUNDLE")
+	dynamolocal.HideAWSSettings()
 	os.Exit(m.Run())
 }
