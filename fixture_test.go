@@ -36,14 +36,7 @@ const hangGuard = time.Minute
 func TestMain(m *testing.M) {
 	// Most tests wait longer than they work. The command line still has the last word.
 	_ = goflag.Set("test.parallel", "8")
-	for _, variable := range os.Environ() {
-		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "AWS_") {
-			_ = os.Unsetenv(name)
-		}
-	}
-	_ = os.Setenv("AWS_CONFIG_FILE", os.DevNull)
-	_ = os.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
-	_ = os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	dynamolocal.HideAWSSettings()
 	os.Exit(m.Run())
 }
 
