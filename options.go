@@ -78,6 +78,8 @@ func newOptions(table string, given []FeatureStoreOption) (*options, error) {
 // CacheTTL sets for how long an item that was read or updated is served from
 // memory. The default is DefaultCacheTTL. Items expire in the last tenth of the TTL,
 // at random, so that processes that start together do not read together for ever.
+// On some systems, Linux among them, the time in which a machine is suspended does
+// not count.
 //
 // Zero turns the cache off: each flag evaluation asks DynamoDB. A negative TTL keeps
 // everything for as long as the process runs. A process that has lost LaunchDarkly,

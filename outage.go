@@ -90,9 +90,11 @@ func (f *failure) errorFor(of target) error {
 // failureOf returns the failure that an error of a request is, or nil if it says
 // nothing about other requests.
 func failureOf(of target, err error) *failure {
+	if err == nil {
+		return nil
+	}
 	f := &failure{target: of, err: err}
-	_, malformed := asMalformed(err)
-	if err == nil || malformed || (f.isOfWrite() && isInvalidItem(err)) {
+	if _, malformed := asMalformed(err); malformed || (f.isOfWrite() && isInvalidItem(err)) {
 		return nil
 	}
 	f.everything = !isThrottle(err) && !isDenial(err) && !isWriteConflict(err)
