@@ -297,11 +297,8 @@ func (c *core) logUnstorable(namespace string, item ld.VersionedData, reason err
 		item.GetVersion(), c.table.name, reason)
 }
 
-// initialized tells whether there is a full data set, in the table or unsaved.
+// initialized tells whether the table says that it holds a full data set.
 func (c *core) initialized() (bool, error) {
-	if c.unsaved.hasInit() {
-		return true, nil
-	}
 	inited, err := c.isInited(c.outage.guard)
 	c.reportStatus()
 	return inited, err

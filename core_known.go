@@ -102,11 +102,8 @@ func (k *knownRows) all(namespace string) *dataSet {
 // last returns the item that was last seen in a row, or nil.
 func (k *knownRows) last(key rowKey) ld.VersionedData { return k.get(key).item }
 
-// newest returns the newer of an item, which may be nil, and the known one.
+// newest returns the newer of an item and the known one.
 func (k *knownRows) newest(namespace string, item ld.VersionedData) ld.VersionedData {
-	if item == nil {
-		return nil
-	}
 	if last := k.last(rowKey{namespace, item.GetKey()}); isNewer(last, item) {
 		return last
 	}
