@@ -16,6 +16,10 @@ import (
 // maxRefreshes bounds how many values are re-read in the background at once.
 const maxRefreshes = 16
 
+// uninitializedTTL is for how long Initialized is false without a request, if what is
+// cached does not expire: a process must notice at some time.
+const uninitializedTTL = 15 * time.Second
+
 // maxErrorPause is for how long at most Initialized is false without a request
 // after one that failed.
 const maxErrorPause = time.Second
@@ -248,7 +252,7 @@ func (c *cache) readInitialized() {
 	}
 	ttl := c.ttl
 	if ttl < 0 {
-		ttl = DefaultCacheTTL // a process must notice at some time
+		ttl = uninitializedTTL
 	}
 	if c.afterCall(err) != nil {
 		ttl = min(ttl, maxErrorPause)

@@ -17,6 +17,9 @@ const (
 	// denialInterval is that after a denial, which takes somebody to change a
 	// policy.
 	denialInterval = 5 * time.Second
+	// maxPatience is how long a request of the store's own waits for an answer, if
+	// RequestTimeout sets no limit.
+	maxPatience = 5 * time.Second
 	// remindInterval is the pause between two warnings about the same outage.
 	remindInterval = 10 * time.Minute
 )
@@ -206,7 +209,7 @@ func (o *outage) probe(ctx context.Context, of target) error {
 // patience is how long a request may take without an answer.
 func (o *outage) patience() time.Duration {
 	if o.table.timeout == 0 {
-		return DefaultRequestTimeout
+		return maxPatience
 	}
 	return o.table.timeout
 }

@@ -42,6 +42,24 @@ func quoted(text string) string {
 	return quoted[1 : len(quoted)-1]
 }
 
+// A target is what a request asks for: an action on a row or, without a key, on
+// rows of a namespace.
+type target struct {
+	action string
+	rowKey
+}
+
+func (t target) String() string {
+	switch {
+	case t.namespace == "":
+		return t.action
+	case t.key == "":
+		return t.action + " " + quoted(t.namespace)
+	default:
+		return t.action + " " + t.rowKey.String()
+	}
+}
+
 func (k rowKey) attributes() map[string]*dynamodb.AttributeValue {
 	return map[string]*dynamodb.AttributeValue{
 		namespaceAttribute: {S: aws.String(k.namespace)},

@@ -22,24 +22,6 @@ const (
 	batchWriteItem = "BatchWriteItem"
 )
 
-// A target is what a request asks for: an action on a row or, without a key, on
-// rows of a namespace.
-type target struct {
-	action string
-	rowKey
-}
-
-func (t target) String() string {
-	switch {
-	case t.namespace == "":
-		return t.action
-	case t.key == "":
-		return t.action + " " + quoted(t.namespace)
-	default:
-		return t.action + " " + t.rowKey.String()
-	}
-}
-
 // A table makes requests to DynamoDB, one method for each of its actions. None
 // of them knows what a row holds.
 type table struct {
