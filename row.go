@@ -42,6 +42,13 @@ func quoted(text string) string {
 	return quoted[1 : len(quoted)-1]
 }
 
+func (k rowKey) attributes() map[string]*dynamodb.AttributeValue {
+	return map[string]*dynamodb.AttributeValue{
+		namespaceAttribute: {S: aws.String(k.namespace)},
+		keyAttribute:       {S: aws.String(k.key)},
+	}
+}
+
 // A target is what a request asks for: an action on a row or, without a key, on
 // rows of a namespace.
 type target struct {
@@ -57,13 +64,6 @@ func (t target) String() string {
 		return t.action + " " + quoted(t.namespace)
 	default:
 		return t.action + " " + t.rowKey.String()
-	}
-}
-
-func (k rowKey) attributes() map[string]*dynamodb.AttributeValue {
-	return map[string]*dynamodb.AttributeValue{
-		namespaceAttribute: {S: aws.String(k.namespace)},
-		keyAttribute:       {S: aws.String(k.key)},
 	}
 }
 
