@@ -99,7 +99,7 @@ func (c *cache) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 	}
 	known, isKnown := k.lastKnown(key)
 	if isKnown && c.servesStale() && c.core.readsFail(getItem, k.namespace) {
-		return known, nil
+		return known, nil // here, not in serve: in an outage this is the hot path, and must not allocate
 	}
 	return serve(c, refreshKey{k, key}, known, isKnown, func() (ld.VersionedData, error) {
 		return k.read(key, func() (ld.VersionedData, error) { return c.load(k, key) })
