@@ -7,6 +7,7 @@
 //   - clientlog: what clients log, and what can be told from that
 //   - tcpproxy: a network to DynamoDB Local that can be cut
 //   - localtable: tables in DynamoDB Local
+//   - fixture: a LaunchDarkly and a table for one test
 //   - evaluation: the values, variations and reasons of many flags
 //   - demo: what "make demo" shows
 //

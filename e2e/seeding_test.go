@@ -15,6 +15,7 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/fixture"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
@@ -87,7 +88,7 @@ func TestADaemonUsesASeededTable(t *testing.T) {
 
 func TestASeedingJobLogsToItsLogger(t *testing.T) {
 	t.Parallel()
-	table := newTable(t)
+	table := fixture.NewTable(t)
 	missing := *table
 	missing.Name = "there-is-no-such-table"
 	var lines logLines

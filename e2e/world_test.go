@@ -13,11 +13,11 @@ import (
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/clientlog"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/fixture"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
 
 const (
@@ -36,19 +36,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	server, err := ldserver.Start(payload.JSON())
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, server.Close()) })
-	return &world{server: server, table: newTable(t)}
-}
-
-func newTable(t *testing.T) *localtable.Table {
-	endpoint, err := dynamolocal.Endpoint()
-	require.NoError(t, err)
-	table, err := localtable.Create(endpoint)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, table.Delete()) })
-	return table
+	return &world{server: fixture.NewServer(t, payload.JSON()), table: fixture.NewTable(t)}
 }
 
 // factory makes stores that reach the table through the network.

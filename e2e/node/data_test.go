@@ -10,9 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
 
 const (
@@ -21,22 +19,6 @@ const (
 	// pause is between two looks at something that is to happen soon.
 	pause = 20 * time.Millisecond
 )
-
-func newServer(t *testing.T, payload []byte) *ldserver.Server {
-	server, err := ldserver.Start(payload)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, server.Close()) })
-	return server
-}
-
-func newTable(t *testing.T) *localtable.Table {
-	endpoint, err := dynamolocal.Endpoint()
-	require.NoError(t, err)
-	table, err := localtable.Create(endpoint)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, table.Delete()) })
-	return table
-}
 
 func readFlag(t require.TestingT, table *localtable.Table, key string) *localtable.Row {
 	row, err := table.Row("features", key)

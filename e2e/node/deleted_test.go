@@ -6,12 +6,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/fixture"
 )
 
 func TestRowsOfDeletedItems(t *testing.T) {
 	t.Parallel()
 	deletedItem := func(start starter) map[string]any {
-		table, server := newTable(t), newServer(t, payloadOf(flag("f", 1, true)))
+		table, server := fixture.NewTable(t), fixture.NewServer(t, payloadOf(flag("f", 1, true)))
 		start(t, table, options{server: server})
 		require.NoError(t, server.Delete("/flags/f", 2))
 		row := awaitVersion(t, table, "f", 2)

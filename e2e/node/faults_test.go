@@ -10,15 +10,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/fixture"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
 )
 
 func TestUnprocessedItems(t *testing.T) {
 	t.Parallel()
-	server := newServer(t, payloadOf(thirtyFlags()...))
+	server := fixture.NewServer(t, payloadOf(thirtyFlags()...))
 	lostFlags := func(start starter) int {
-		table := newTable(t)
+		table := fixture.NewTable(t)
 		proxy, behind := newProxy(t, table, nil)
 		var once sync.Once
 		proxy.setInterceptor(func(w http.ResponseWriter, r request) (answered bool) {
@@ -57,7 +58,7 @@ func (p *proxy) processAllButOne(w http.ResponseWriter, r request) {
 func TestAnUpdateDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	updateDuringOutage := func(start starter) (*localtable.Table, *ldserver.Server) {
-		table, server := newTable(t), newServer(t, payloadOf(flag("f", 1, true)))
+		table, server := fixture.NewTable(t), fixture.NewServer(t, payloadOf(flag("f", 1, true)))
 		proxy, behind := newProxy(t, table, nil)
 		start(t, behind, options{server: server})
 

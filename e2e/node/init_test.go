@@ -7,15 +7,17 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/fixture"
 )
 
 func TestWhenATableIsSaidToBeComplete(t *testing.T) {
 	t.Parallel()
-	server := newServer(t, payloadOf(thirtyFlags()...))
+	server := fixture.NewServer(t, payloadOf(thirtyFlags()...))
 
 	// Node sends all requests at once. Those without the row that says so are
 	// held until that row is there.
-	table := newTable(t)
+	table := fixture.NewTable(t)
 	var flagsThen atomic.Int64
 	_, behind := newProxy(t, table, func(_ http.ResponseWriter, r request) bool {
 		if r.action == "BatchWriteItem" && !r.saysComplete() {
@@ -29,7 +31,7 @@ func TestWhenATableIsSaidToBeComplete(t *testing.T) {
 	assert.Equal(t, 30, countFlags(t, table))
 
 	// This module's store waits until all is stored.
-	table = newTable(t)
+	table = fixture.NewTable(t)
 	_, behind = newProxy(t, table, func(_ http.ResponseWriter, r request) bool {
 		if r.saysComplete() {
 			flagsThen.Store(int64(countFlags(t, table)))
@@ -43,9 +45,9 @@ func TestWhenATableIsSaidToBeComplete(t *testing.T) {
 
 func TestWritesOfARestart(t *testing.T) {
 	t.Parallel()
-	server := newServer(t, payloadOf(thirtyFlags()...))
+	server := fixture.NewServer(t, payloadOf(thirtyFlags()...))
 	rowsWritten := func(start starter) int {
-		table := newTable(t)
+		table := fixture.NewTable(t)
 		start(t, table, options{server: server})
 		proxy, behind := newProxy(t, table, nil)
 		start(t, behind, options{server: server})
@@ -58,9 +60,9 @@ func TestWritesOfARestart(t *testing.T) {
 func TestObsoleteRowsUnderADollarSign(t *testing.T) {
 	t.Parallel()
 	keepsObsolete := func(start starter, prefix string) bool {
-		table := newTable(t)
-		before := newServer(t, payloadOf(flag("kept", 1, true), flag("obsolete", 1, true)))
-		now := newServer(t, payloadOf(flag("kept", 1, true)))
+		table := fixture.NewTable(t)
+		before := fixture.NewServer(t, payloadOf(flag("kept", 1, true), flag("obsolete", 1, true)))
+		now := fixture.NewServer(t, payloadOf(flag("kept", 1, true)))
 		start(t, table, options{prefix: prefix, server: before})
 		start(t, table, options{prefix: prefix, server: now})
 		row, err := table.Row(prefix+":features", "obsolete")

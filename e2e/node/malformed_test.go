@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/fixture"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
 )
 
@@ -38,7 +39,7 @@ func TestMalformedRows(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			table := newTable(t)
+			table := fixture.NewTable(t)
 			require.NoError(t, newStore(t, table).Init(v4Data(t, payloadOf(flag("sound", 1, true)))))
 			putRaw(t, table, "f", c.version, c.item)
 			reason := func(start starter) string {
@@ -56,7 +57,7 @@ func TestMalformedRows(t *testing.T) {
 func TestAnUpdateOfAMalformedRow(t *testing.T) {
 	t.Parallel()
 	version := func(start starter) int {
-		table, server := newTable(t), newServer(t, payloadOf(flag("f", 1, true)))
+		table, server := fixture.NewTable(t), fixture.NewServer(t, payloadOf(flag("f", 1, true)))
 		start(t, table, options{server: server})
 		putRaw(t, table, "f", text, string(flag("f", 1, true)))
 		patch(t, server, "f", 2, false)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/fixture"
 )
 
 // oversizedFlag has more bytes than DynamoDB takes.
@@ -21,9 +23,9 @@ func oversizedFlag(key string, version int, value any) json.RawMessage {
 
 func TestAnOversizedItemAmongOthers(t *testing.T) {
 	t.Parallel()
-	server := newServer(t, payloadOf(append(thirtyFlags(), oversizedFlag("a-large-one", 1, "large"))...))
+	server := fixture.NewServer(t, payloadOf(append(thirtyFlags(), oversizedFlag("a-large-one", 1, "large"))...))
 	requireStored := func(start starter, flags int) {
-		table := newTable(t)
+		table := fixture.NewTable(t)
 		start(t, table, options{server: server})
 		// Node is ready when one request has failed. Others may be under way.
 		require.Eventually(t, func() bool {
@@ -37,7 +39,7 @@ func TestAnOversizedItemAmongOthers(t *testing.T) {
 func TestAnUpdateToAnOversizedItem(t *testing.T) {
 	t.Parallel()
 	value := func(start starter) any {
-		table, server := newTable(t), newServer(t, payloadOf(flag("grows", 1, "small")))
+		table, server := fixture.NewTable(t), fixture.NewServer(t, payloadOf(flag("grows", 1, "small")))
 		program := start(t, table, options{server: server})
 		require.NoError(t, server.Patch("/flags/grows", oversizedFlag("grows", 2, "large")))
 		patch(t, server, "marker", 1, true)

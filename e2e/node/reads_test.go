@@ -6,11 +6,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/fixture"
 )
 
 func TestConsistencyOfReads(t *testing.T) {
 	t.Parallel()
-	table := newTable(t)
+	table := fixture.NewTable(t)
 	require.NoError(t, newStore(t, table).Init(v4Data(t, payloadOf(flag("f", 1, true)))))
 	consistent := func(start starter) bool {
 		proxy, behind := newProxy(t, table, nil)

@@ -9,12 +9,13 @@ import (
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/fixture"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
 )
 
 func TestNodeEvaluatesWhatOurStoreWrote(t *testing.T) {
 	t.Parallel()
-	table := newTable(t)
+	table := fixture.NewTable(t)
 	require.NoError(t, newStore(t, table).Init(v4Data(t, payload.JSON())))
 	flags, err := evaluation.FlagKeys(payload.JSON())
 	require.NoError(t, err)
@@ -40,7 +41,7 @@ func requireVariety(t *testing.T, results []result) {
 
 func TestOurStoreReadsWhatNodeWrote(t *testing.T) {
 	t.Parallel()
-	table, server := newTable(t), newServer(t, payload.JSON())
+	table, server := fixture.NewTable(t), fixture.NewServer(t, payload.JSON())
 	startNode(t, table, options{server: server})
 	store := newStore(t, table, lddynamodb.CacheTTL(0))
 
@@ -86,9 +87,9 @@ func requireNoItem(t *testing.T, store ld.FeatureStore, kind ld.VersionedDataKin
 
 func TestPrefixesKeepProgramsApart(t *testing.T) {
 	t.Parallel()
-	table := newTable(t)
-	goServer := newServer(t, payloadOf(flag("only-go", 1, "Go's"), flag("both", 1, "Go's")))
-	nodeServer := newServer(t, payloadOf(flag("only-node", 1, "Node's"), flag("both", 1, "Node's")))
+	table := fixture.NewTable(t)
+	goServer := fixture.NewServer(t, payloadOf(flag("only-go", 1, "Go's"), flag("both", 1, "Go's")))
+	nodeServer := fixture.NewServer(t, payloadOf(flag("only-node", 1, "Node's"), flag("both", 1, "Node's")))
 
 	// Each writes its data set after the other one, and then Node an update.
 	startGo(t, table, options{prefix: "go", server: goServer})

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/fixture"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
 )
 
@@ -22,9 +23,9 @@ func TestOurOlderUpdatesLeaveNodesRows(t *testing.T) {
 // testOlderUpdates starts two programs with a LaunchDarkly each, one of which
 // lags behind. The changes of a LaunchDarkly reach the table in their order.
 func testOlderUpdates(t *testing.T, startAhead, startBehind starter) {
-	table := newTable(t)
+	table := fixture.NewTable(t)
 	initial := payloadOf(flag("patched", 1, "at first"), flag("deleted", 1, "at first"))
-	ahead, behind := newServer(t, initial), newServer(t, initial)
+	ahead, behind := fixture.NewServer(t, initial), fixture.NewServer(t, initial)
 	startAhead(t, table, options{server: ahead})
 	program := startBehind(t, table, options{server: behind})
 

@@ -9,10 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/fixture"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
 
 const (
@@ -52,7 +52,7 @@ type result struct {
 // testSharing lets one program write what the other one reads: a data set that
 // has deleted items already, and then a change and deletions.
 func testSharing(t *testing.T, startWriter, startReader starter) {
-	server, table := newServer(t), newTable(t)
+	server, table := fixture.NewServer(t, payload.JSON()), fixture.NewTable(t)
 	writer := startWriter(t, table, server)
 	requireSameValues(t, server, writer, startReader(t, table, nil))
 
@@ -87,22 +87,6 @@ func requireTombstone(t *testing.T, table *localtable.Table, namespace, key stri
 		require.Equal(c, version, row.Version)
 		require.Contains(c, row.Item, `"deleted":true`)
 	}, patience, pause)
-}
-
-func newServer(t *testing.T) *ldserver.Server {
-	server, err := ldserver.Start(payload.JSON())
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, server.Close()) })
-	return server
-}
-
-func newTable(t *testing.T) *localtable.Table {
-	endpoint, err := dynamolocal.Endpoint()
-	require.NoError(t, err)
-	table, err := localtable.Create(endpoint)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, table.Delete()) })
-	return table
 }
 
 // inJSON is the way on which the results of all SDKs become comparable.
