@@ -1,8 +1,6 @@
 package lddynamodb
 
 import (
-	"context"
-
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -30,13 +28,7 @@ func NewDynamoDBFeatureStoreFactory(table string, options ...FeatureStoreOption)
 	if err != nil {
 		return nil, err
 	}
-	return func(config ld.Config) (ld.FeatureStore, error) {
-		client, err := opts.newClient()
-		if err != nil {
-			return nil, err
-		}
-		return opts.newStore(client, config), nil
-	}, nil
+	return func(config ld.Config) (ld.FeatureStore, error) { return opts.newFeatureStore(config, false) }, nil
 }
 
 // NewDynamoDBFeatureStore makes a feature store on a DynamoDB table, with the
@@ -44,13 +36,38 @@ func NewDynamoDBFeatureStoreFactory(table string, options ...FeatureStoreOption)
 // the SDK's logging configuration: use the Logger option. Close the store, which
 // is an io.Closer, when it is no longer needed.
 //
+// It is for programs that use a store without an SDK client, such as a job that fills
+// a table. Init, Upsert and Delete return an error if the table has not taken what
+// they bring. The store keeps it all the same, serves it, and writes it when the table
+// can be used again, if the store isn't closed before. Close then returns an error.
+//
 // Deprecated: Use NewDynamoDBFeatureStoreFactory.
 func NewDynamoDBFeatureStore(table string, options ...FeatureStoreOption) (ld.FeatureStore, error) {
-	factory, err := NewDynamoDBFeatureStoreFactory(table, options...)
+	opts, err := newOptions(table, options)
 	if err != nil {
 		return nil, err
 	}
-	return factory(ld.Config{})
+	return opts.newFeatureStore(ld.Config{}, true)
+}
+
+// newFeatureStore puts the layers together: the SDK's wrapper, the store, the outage
+// and the table. The SDK must get its own wrapper, because only that can tell it of
+// outages.
+func (o *options) newFeatureStore(config ld.Config, isDirect bool) (ld.FeatureStore, error) {
+	client, err := o.newClient()
+	if err != nil {
+		return nil, err
+	}
+	if o.logger != nil {
+		config.Loggers.SetBaseLogger(o.logger)
+	}
+	store := o.newStore(client, config.Loggers)
+	store.reportsUnsaved = isDirect
+	store.loggers.Infof("Using DynamoDB table %q%s", o.table, store.underPrefix())
+	if !isDirect && !config.Offline {
+		store.background.start(func() { store.lookAtStart(config.UseLdd) })
+	}
+	return utils.NewNonAtomicFeatureStoreWrapperWithConfig(store, config), nil
 }
 
 func (o *options) newClient() (dynamodbiface.DynamoDBAPI, error) {
@@ -64,32 +81,10 @@ func (o *options) newClient() (dynamodbiface.DynamoDBAPI, error) {
 	return dynamodb.New(awsSession, o.clientConfigs...), nil
 }
 
-// newStore puts the layers together: the SDK's wrapper, the cache, the core, the
-// outage and the table. The store must be the SDK's own wrapper, because only that can tell
-// the SDK of outages.
-func (o *options) newStore(client dynamodbiface.DynamoDBAPI, config ld.Config) *utils.FeatureStoreWrapper {
-	if o.logger != nil {
-		config.Loggers.SetBaseLogger(o.logger)
-	}
-	cache := newCache(o.newCore(client, config.Loggers), o.cacheTTL, o.staleValues)
-	if config.UseLdd && !config.Offline {
-		cache.background.start(cache.look)
-	}
-	return utils.NewNonAtomicFeatureStoreWrapperWithConfig(cache, config)
-}
-
-func (o *options) newCore(client dynamodbiface.DynamoDBAPI, loggers ldlog.Loggers) *core {
+func (o *options) newStore(client dynamodbiface.DynamoDBAPI, loggers ldlog.Loggers) *store {
 	loggers.SetPrefix("DynamoDBFeatureStore:")
-	ctx, cancel := context.WithCancel(context.Background())
 	table := &table{client: client, name: o.table, timeout: o.requestTimeout}
-	return &core{
-		outage:          newOutage(table, loggers),
-		table:           table,
-		prefix:          o.prefix,
-		consistentReads: !o.eventualReads,
-		loggers:         loggers,
-		status:          newStatusTeller(o.statusListener, ctx.Done()),
-		ctx:             ctx,
-		cancel:          cancel,
-	}
+	s := newStore(table, loggers, o.statusListener)
+	s.prefix, s.ttl, s.staleValues, s.consistentReads = o.prefix, o.cacheTTL, o.staleValues, !o.eventualReads
+	return s
 }

@@ -31,7 +31,6 @@ var contract = []struct {
 	{"a data set can be larger than a page", checkPages},
 	{"kinds can be the application's own", checkCustomKind},
 	{"keys can hold any character", checkKeys},
-	{"Close ends what is under way", checkClose},
 }
 
 func TestContract(t *testing.T) {

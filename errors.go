@@ -267,3 +267,15 @@ type unstorableError struct {
 func (e *unstorableError) Error() string {
 	return fmt.Sprintf("%s can't be stored: %s", e.rowKey, e.reason)
 }
+
+func concernsTable(err error) bool {
+	code, _ := awsCode(err)
+	switch code {
+	case "ResourceNotFoundException", "ExpiredTokenException", "UnrecognizedClientException", "InvalidSignatureException":
+		return true
+	}
+	if _, ok := asMalformed(err); ok {
+		return false
+	}
+	return err != nil && !isThrottle(err) && !isDenial(err) && !isWriteConflict(err) && code != "ValidationException"
+}

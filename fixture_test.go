@@ -120,14 +120,30 @@ func (f *fixture) createTable(keys ...string) {
 	require.NoError(f.tb, err)
 }
 
-// newStore makes a store over the fixture's transport, as the SDK does, and
-// closes it at the end of the test. The options come after those of the fixture.
-// Each store has a client of its own, so it is like one of another process.
+// newStore makes a store over the fixture's transport that returns an error for what
+// it could not write, and closes it at the end of the test. The options come after
+// those of the fixture. Each store has a client of its own, so it is like one of
+// another process.
 func (f *fixture) newStore(options ...FeatureStoreOption) ld.FeatureStore {
 	f.tb.Helper()
-	connection := []FeatureStoreOption{ClientConfig(f.awsConfig(f.transport))}
-	store, err := f.newFactory(slices.Concat(connection, f.options, options)...)()
+	store, err := NewDynamoDBFeatureStore(f.table, f.connected(options)...)
 	require.NoError(f.tb, err)
+	f.tb.Cleanup(func() { _ = store.(io.Closer).Close() })
+	return store
+}
+
+func (f *fixture) connected(options []FeatureStoreOption) []FeatureStoreOption {
+	return slices.Concat([]FeatureStoreOption{ClientConfig(f.awsConfig(f.transport)), Logger(f.log)}, f.options, options)
+}
+
+// newSDKStore makes a store in the same way as the SDK does.
+func (f *fixture) newSDKStore(config ld.Config, options ...FeatureStoreOption) ld.FeatureStore {
+	f.tb.Helper()
+	factory, err := NewDynamoDBFeatureStoreFactory(f.table, f.connected(options)...)
+	require.NoError(f.tb, err)
+	store, err := factory(config)
+	require.NoError(f.tb, err)
+	f.tb.Cleanup(func() { _ = store.(io.Closer).Close() })
 	return store
 }
 
@@ -148,7 +164,7 @@ func (f *fixture) newFactory(options ...FeatureStoreOption) func() (ld.FeatureSt
 
 // configLoggingTo is the SDK's configuration as a factory gets it.
 func configLoggingTo(logger ldlog.BaseLogger) ld.Config {
-	var config ld.Config
+	config := ld.Config{Offline: true} // no store looks at the table when it is made
 	config.Loggers.SetBaseLogger(logger)
 	return config
 }
@@ -302,11 +318,11 @@ func (l *logLines) all() []string {
 	return slices.Clone(l.lines)
 }
 
-// ofStores returns the stores' own lines, without the SDK's, that contain all
-// of the given texts.
+// ofStores returns the stores' own lines, without the SDK's and those of level INFO,
+// that contain all of the given texts.
 func (l *logLines) ofStores(texts ...string) []string {
 	return slices.DeleteFunc(l.all(), func(line string) bool {
-		return slices.ContainsFunc(append([]string{"DynamoDBFeatureStore:"}, texts...), func(text string) bool {
+		return strings.Contains(line, "INFO:") || slices.ContainsFunc(append([]string{"DynamoDBFeatureStore:"}, texts...), func(text string) bool {
 			return !strings.Contains(line, text)
 		})
 	})

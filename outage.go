@@ -2,6 +2,7 @@ package lddynamodb
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,254 +12,232 @@ import (
 )
 
 const (
-	// retryInterval is the pause between two tries to use the table again. It is
-	// short for an application and long for DynamoDB.
-	retryInterval = time.Second
-	// denialInterval is that after a denial, which takes somebody to change a
-	// policy.
-	denialInterval = 5 * time.Second
-	// maxPatience is how long a request of the store's own waits for an answer, if
-	// RequestTimeout sets no limit.
-	maxPatience = 5 * time.Second
-	// remindInterval is the pause between two warnings about the same outage.
-	remindInterval = 10 * time.Minute
+	// denialPause is the least time between two tries of what was denied, because it
+	// takes somebody to change a policy.
+	denialPause = 5 * time.Second
+	// reminderPause is the time between two warnings about the same outage.
+	reminderPause = 10 * time.Minute
 )
 
-// An outage is a time in which requests fail: from the first that failed for
-// good until they work again. The store knows which requests that are, and
-// doesn't make them meanwhile. It finds out about the end by itself: see
-// cache.recover.
+// An outage knows which requests fail, as facts. While a fact is known, requests that
+// it concerns aren't made. A fact becomes an outage, which is logged, when it is
+// confirmed.
 type outage struct {
-	table   *table
+	table   string
 	loggers ldlog.Loggers
 
-	failures   atomic.Pointer[[]failure] // never changed in place; empty outside of outages
-	suspecting atomic.Bool               // a call finds out whether others get an answer
-	answers    atomic.Int64              // that calls have got so far
+	facts   atomic.Pointer[[]fact] // never changed in place
+	answers atomic.Int64           // of DynamoDB so far
 
-	mu     sync.Mutex
-	calls  map[*call]bool // under way
-	began  time.Time      // zero if there is no outage
-	cause  error
-	warned time.Time
-	ends   int // of outages, in whole or in part, so far
+	mu      sync.Mutex
+	blip    target    // the latest fact that was not confirmed: its row may be the cause
+	began   time.Time // zero if there is no outage
+	cause   error
+	warned  time.Time
+	written int // items that had to wait
 }
 
-// A failure is a request that failed, and what that says about others.
-type failure struct {
+// A fact is a request that failed, and what that says about others.
+type fact struct {
 	target
-	everything bool // it is the table that can't be used, not one action
-	err        error
-	tried      time.Time
+	ofTable bool // it is the table that can't be used, not one action on one partition
+	err     error
+	since   time.Time
+	tried   time.Time // last
 }
 
-func (f *failure) covers(t target) bool {
-	return f.everything || (f.action == t.action && f.namespace == t.namespace)
-}
-
-func (f *failure) isOfWrite() bool { return f.action == putItem || f.action == batchWriteItem }
-
-func (f *failure) isDue() bool { return !isDenial(f.err) || isTimeAfterDenial(f.tried) }
-
-// isTimeAfterDenial tells whether to try again what was denied. Tries come each
-// retryInterval, so the one that is nearest to denialInterval is it.
-func isTimeAfterDenial(denied time.Time) bool {
-	return time.Since(denied) > denialInterval-retryInterval/2
-}
-
-func newOutage(table *table, loggers ldlog.Loggers) *outage {
-	o := &outage{table: table, loggers: loggers, calls: make(map[*call]bool)}
-	o.failures.Store(new([]failure))
+func newOutage(table string, loggers ldlog.Loggers) *outage {
+	o := &outage{table: table, loggers: loggers}
+	o.facts.Store(new([]fact))
 	return o
 }
 
-// failing returns the failure that covers a target, or nil.
-func (o *outage) failing(of target) *failure {
-	failures := *o.failures.Load()
-	for i := range failures {
-		if failures[i].covers(of) {
-			return &failures[i]
-		}
-	}
-	return nil
+func (f *fact) concerns(of target) bool {
+	return f.ofTable || (f.action == of.action && f.namespace == of.namespace)
 }
 
-func (f *failure) errorFor(of target) error {
+func (f *fact) isOfWrite() bool {
+	return !f.ofTable && (f.action == putItem || f.action == batchWriteItem)
+}
+
+// isSame reports whether two facts are the same one, whatever their errors.
+func (f *fact) isSame(other fact) bool {
+	return f.ofTable == other.ofTable && (f.ofTable || f.concerns(other.target))
+}
+
+// isDue reports whether it is time to try again. The first look comes at once.
+func (f *fact) isDue() bool {
+	return f.tried.Equal(f.since) || !isDenial(f.err) || time.Since(f.tried) > denialPause-maxPause/2
+}
+
+func (f *fact) errorFor(of target) error {
 	if f.target == of {
 		return f.err
 	}
 	return &untriedError{of, f.err}
 }
 
-// failureOf returns the failure that an error of a request is, or nil if it says
-// nothing about other requests.
-func failureOf(of target, err error) *failure {
-	if err == nil {
-		return nil
+// fact returns the fact that concerns a request, or nil.
+func (o *outage) fact(of target) *fact {
+	facts := *o.facts.Load()
+	for i := range facts {
+		if facts[i].concerns(of) {
+			return &facts[i]
+		}
 	}
-	f := &failure{target: of, err: err}
-	if _, malformed := asMalformed(err); malformed || (f.isOfWrite() && isInvalidItem(err)) {
-		return nil
-	}
-	f.everything = !isThrottle(err) && !isDenial(err) && !isWriteConflict(err)
-	return f
+	return nil
 }
 
-// fail notes that a request failed for good.
-func (o *outage) fail(f failure) {
-	if o.add(f) {
-		o.loggers.Warnf("Table %q can't be used: %s", o.table.name, f.err)
+// run makes a request unless it is known to fail.
+func (o *outage) run(ctx context.Context, of target, request func() error) error {
+	if known := o.fact(of); known != nil {
+		return known.errorFor(of)
 	}
+	return o.try(ctx, of, request)
 }
 
-// add returns true if an outage begins.
-func (o *outage) add(f failure) (begins bool) {
+// try makes a request even if it is known to fail. One that was given up says nothing.
+func (o *outage) try(ctx context.Context, of target, request func() error) error {
+	answers := o.answers.Load()
+	err := request()
+	if ctx.Err() == nil {
+		o.note(of, answers, err)
+	}
+	return err
+}
+
+// note learns from how a request ended that began after so many answers.
+func (o *outage) note(of target, answers int64, err error) {
+	if concernsTable(err) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.answers.Load() == answers && o.blip != of {
+			o.add(of, err)
+		}
+		return // if others were answered, it is this row
+	}
+	o.answers.Add(1)
+	if err == nil && len(*o.facts.Load()) == 0 {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	f.tried = time.Now()
-	failures := slices.Clone(*o.failures.Load())
-	same := slices.IndexFunc(failures, func(known failure) bool {
-		return known.everything == f.everything && (f.everything || f.covers(known.target))
-	})
-	switch {
-	case same >= 0:
-		failures[same] = f
-	case f.everything:
-		failures = slices.Insert(failures, 0, f)
-	default:
-		failures = append(failures, f)
+	if err == nil && o.blip == of {
+		o.blip = target{}
 	}
-	o.failures.Store(&failures)
-	o.cause = failures[0].err
-	for c := range o.calls {
-		if f.covers(c.of) {
-			c.cancel()
-		}
+	o.remove(func(f fact) bool { return f.ofTable || (err == nil && f.concerns(of)) })
+	isOfItem := isInvalidItem(err) && (of.action == putItem || of.action == batchWriteItem)
+	if err != nil && !isOfItem {
+		o.add(of, err)
 	}
-	if begins = o.began.IsZero(); begins {
-		o.began, o.warned = f.tried, f.tried
-	}
-	return begins
 }
 
-// remove notes that requests work again.
-func (o *outage) remove(works func(failure) bool) {
+// refuse notes that an action was refused that was answered.
+func (o *outage) refuse(of target, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	known := *o.failures.Load()
-	failures := slices.DeleteFunc(slices.Clone(known), works)
-	if len(failures) < len(known) {
-		o.failures.Store(&failures)
-		o.ends++
-	}
-	if len(failures) > 0 {
-		o.cause = failures[0].err
-	}
+	o.add(of, err)
 }
 
-// retryReads tries again what failed, if it is time to. What failed to write is
-// tried by writing it: see core.writeUnsaved.
-func (o *outage) retryReads(ctx context.Context) {
-	for _, f := range *o.failures.Load() {
-		if !f.isDue() || (f.isOfWrite() && !f.everything) {
-			continue
-		}
-		err := o.probe(ctx, f.target)
-		if ctx.Err() != nil {
-			return
-		}
-		still := failureOf(f.target, err)
-		if still == nil || (f.everything && !still.everything) {
-			o.remove(func(known failure) bool { return known.everything || (!f.everything && known.covers(f.target)) })
-		}
-		if still != nil && (still.everything || !still.isOfWrite()) {
-			o.fail(*still)
-		}
-	}
-}
-
-// probe makes a request each second until one is answered, for as long as a call
-// may take. So a network that works again is noticed at once, and a slow one too.
-func (o *outage) probe(ctx context.Context, of target) error {
-	ctx, cancel := context.WithTimeout(ctx, o.patience())
-	defer cancel()
-	answers := make(chan error)
-	var probes sync.WaitGroup
-	defer probes.Wait()
-	defer cancel()
-	ticker := time.NewTicker(retryInterval)
-	defer ticker.Stop()
-	for {
-		probes.Go(func() {
-			err := o.table.probe(ctx, of)
-			select {
-			case answers <- err:
-			case <-ctx.Done():
-			}
-		})
-		select {
-		case err := <-answers:
-			return err
-		case <-ticker.C:
-		case <-ctx.Done():
-			return &tableError{of, o.table.name, &timeoutError{after: o.patience(), cause: ctx.Err()}}
-		}
-	}
-}
-
-// patience is how long a request may take without an answer.
-func (o *outage) patience() time.Duration {
-	if o.table.timeout == 0 {
-		return maxPatience
-	}
-	return o.table.timeout
-}
-
-// allowsWrites tells whether it is time to try a write again.
-func (o *outage) allowsWrites() bool {
-	return !slices.ContainsFunc(*o.failures.Load(), func(f failure) bool {
-		return f.everything || (f.isOfWrite() && !f.isDue())
-	})
-}
-
-func (o *outage) isGoingOn() bool { return o.currentCause() != nil }
-
-// currentCause returns why the table can't be used, or nil if it can.
-func (o *outage) currentCause() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.began.IsZero() {
-		return nil
-	}
-	return o.cause
-}
-
-// remind warns again of an outage that lasts.
-func (o *outage) remind() {
-	o.mu.Lock()
+// add adds a fact. One that is known stays what it was as long as the same thing
+// mends it, so that the log shows the request that met it. The caller has the lock.
+func (o *outage) add(of target, err error) {
 	now := time.Now()
-	lasted, cause := now.Sub(o.began), o.cause
-	due := !o.began.IsZero() && now.Sub(o.warned) >= remindInterval
-	if due {
+	f := fact{target: of, ofTable: concernsTable(err), err: err, since: now, tried: now}
+	facts := slices.Clone(*o.facts.Load())
+	if i := slices.IndexFunc(facts, f.isSame); i >= 0 {
+		f.since = facts[i].since
+		if remedy(facts[i].err) == remedy(err) {
+			f.target, f.err = facts[i].target, facts[i].err
+		}
+		facts = slices.Delete(facts, i, i+1)
+	}
+	if f.ofTable {
+		facts = slices.Insert(facts, 0, f)
+	} else {
+		facts = append(facts, f)
+	}
+	o.facts.Store(&facts)
+}
+
+// remove removes facts that don't hold any more. The caller has the lock.
+func (o *outage) remove(ended func(fact) bool) {
+	if known := *o.facts.Load(); slices.ContainsFunc(known, ended) {
+		facts := slices.DeleteFunc(slices.Clone(known), ended)
+		o.facts.Store(&facts)
+	}
+}
+
+// forgetWrites removes the facts about writes of a partition of which nothing waits
+// to be written, so that nothing would find out about their end.
+func (o *outage) forgetWrites(namespace string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.remove(func(f fact) bool { return f.isOfWrite() && f.namespace == namespace })
+}
+
+// confirm begins an outage if one of the facts that were known before the latest look
+// still holds, or if what waits could not be written. It reminds of one that lasts.
+func (o *outage) confirm(before []fact, unwritten error) {
+	cause, isBlip := unwritten, true
+	for _, f := range *o.facts.Load() {
+		if slices.ContainsFunc(before, f.isSame) {
+			cause, isBlip = f.err, false
+			break
+		}
+	}
+	o.mu.Lock()
+	began, now := o.began, time.Now()
+	switch {
+	case cause != nil && began.IsZero():
+		o.began, o.warned, o.cause, o.written = now, now, cause, 0
+	case cause != nil:
+		o.cause = cause
+	case len(before) > 0 && before[0].ofTable && isBlip && began.IsZero():
+		o.blip = before[0].target
+	}
+	isDue := cause != nil && now.Sub(o.warned) >= reminderPause
+	if isDue {
 		o.warned = now
 	}
 	o.mu.Unlock()
-	if due {
-		o.loggers.Warnf("Table %q has not been usable for %s: %s", o.table.name, lasted.Round(time.Second), cause)
+	switch {
+	case cause != nil && began.IsZero():
+		o.loggers.Warnf("Table %q can't be used: %s", o.table, cause)
+	case isDue:
+		o.loggers.Warnf("Table %q still can't be used, after %s: %s", o.table, now.Sub(began).Round(time.Second), cause)
 	}
 }
 
-// end ends the outage if nothing is known to fail any more.
-func (o *outage) end(written int) (ended bool) {
+// end ends the outage.
+func (o *outage) end() {
 	o.mu.Lock()
-	lasted, over := time.Since(o.began), !o.began.IsZero() && len(*o.failures.Load()) == 0
-	if over {
-		o.began = time.Time{}
-	}
+	began, written := o.began, o.written
+	o.began, o.cause = time.Time{}, nil
 	o.mu.Unlock()
-	if over {
-		o.loggers.Infof("Table %q can be used again, after %s; items that were written late: %d",
-			o.table.name, lasted.Round(time.Millisecond), written)
+	if began.IsZero() {
+		return
 	}
-	return over
+	late := ""
+	if written > 0 {
+		late = fmt.Sprintf("; items that were written late: %d", written)
+	}
+	o.loggers.Warnf("Table %q can be used again, after %s%s", o.table, time.Since(began).Round(time.Millisecond), late)
+}
+
+// wroteLate counts an item that had to wait.
+func (o *outage) wroteLate() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.written++
+}
+
+// isKnown reports whether any request is known to fail, or an outage is going on.
+func (o *outage) isKnown() bool { return len(*o.facts.Load()) > 0 || o.currentCause() != nil }
+
+// currentCause returns why the table can't be used, or nil if there is no outage.
+func (o *outage) currentCause() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.cause
 }

@@ -118,7 +118,17 @@ func (r row) size() int {
 }
 
 // decode returns the row's item, or a *malformedRowError.
-func (r row) decode(kind ld.VersionedDataKind) (ld.VersionedData, error) {
+func (r row) holds(_ ld.VersionedDataKind, wanted row) bool {
+	return r.version == wanted.version && string(r.item) == string(wanted.item)
+}
+
+func (r row) decode(kind ld.VersionedDataKind) (ld.VersionedData, int, error) {
+	item, err := r.decode1(kind)
+	version, _ := strconv.Atoi(r.version)
+	return item, version, err
+}
+
+func (r row) decode1(kind ld.VersionedDataKind) (ld.VersionedData, error) {
 	malformed := func(fault string) error { return &malformedRowError{r.rowKey, r.version, fault} }
 	if r.item == nil {
 		return nil, malformed("it has no string attribute " + itemAttribute)

@@ -5,108 +5,103 @@ import (
 	"time"
 )
 
-// unsavedInterval is the least pause between two calls of a listener that differ
-// in the number of unsaved items only.
-const unsavedInterval = time.Second
+// unsavedPause is the least pause between two calls of a listener that differ in the
+// number of unsaved items only.
+const unsavedPause = time.Second
 
-// A StoreStatus tells how a store and its table get on. See StatusListener.
+// A StoreStatus is the state of a store and its table. See StatusListener.
 type StoreStatus struct {
 	// Available is false during an outage: while requests to the table fail, or
-	// what it refused is still to be written.
+	// items wait to be written because they failed.
 	Available bool
 	// Err is the outage's error. Its text says what failed and what to do about
 	// it. It is nil if Available is true.
 	Err error
 	// Unsaved is the number of items that this process serves and the table does
-	// not have: those that it refused, and those that it can never hold.
+	// not have: those that wait to be written, and those that DynamoDB can't hold.
 	Unsaved int
 }
 
-// A statusTeller tells a listener about changes, in order, one after the other.
-// It has a goroutine only while there is something to tell.
+// A statusTeller tells a listener the latest status. It has a goroutine only while
+// there is something to tell.
 type statusTeller struct {
 	listener func(StoreStatus)
 	closed   <-chan struct{}
 
 	mu      sync.Mutex
-	told    StoreStatus // what the listener knows
+	latest  StoreStatus
+	isNew   bool // not told yet
 	toldAt  time.Time
-	waiting []StoreStatus
 	telling bool
 }
 
 func newStatusTeller(listener func(StoreStatus), closed <-chan struct{}) *statusTeller {
-	return &statusTeller{listener: listener, closed: closed, told: StoreStatus{Available: true}}
+	return &statusTeller{listener: listener, closed: closed, latest: StoreStatus{Available: true}}
 }
 
-// update has the listener told of the status if that has changed. It never waits for
-// the listener. A change of the number alone gives way to what comes after it. The
-// status is found out under the lock, so that none is older than the one before.
-func (t *statusTeller) update(current func() StoreStatus) {
+// isBehind reports whether the listener is to be told of a status.
+func (t *statusTeller) isBehind(status StoreStatus) bool {
 	if t.listener == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !isSameStatus(t.latest, status) || t.latest.Unsaved != status.Unsaved
+}
+
+// update has the listener told of a status that is new to it. It never waits for the
+// listener.
+func (t *statusTeller) update(status StoreStatus) {
+	if !t.isBehind(status) {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	status := current()
-	last, before := t.lastTwo()
-	switch {
-	case sameAvailability(last, status) && last.Unsaved == status.Unsaved:
+	if isSameStatus(t.latest, status) && time.Since(t.toldAt) < unsavedPause {
 		return
-	case len(t.waiting) > 0 && sameAvailability(before, last):
-		t.waiting[len(t.waiting)-1] = status
-	default:
-		t.waiting = append(t.waiting, status)
 	}
+	t.latest, t.isNew, t.toldAt = status, true, time.Now()
 	if !t.telling {
 		t.telling = true
 		go t.tell()
 	}
 }
 
-// lastTwo returns the latest status, and the one that the listener knows then.
-func (t *statusTeller) lastTwo() (last, before StoreStatus) {
-	last, before = t.told, t.told
-	for _, status := range t.waiting {
-		last, before = status, last
-	}
-	return last, before
-}
-
-func sameAvailability(a, b StoreStatus) bool {
+func isSameStatus(a, b StoreStatus) bool {
 	return a.Available == b.Available && remedy(a.Err) == remedy(b.Err)
 }
 
 func (t *statusTeller) tell() {
 	for {
-		status, pause, ok := t.next()
-		switch {
-		case !ok:
-			return
-		case pause == 0:
-			t.listener(status)
-			continue
-		}
-		select {
-		case <-time.After(pause):
-		case <-t.closed:
+		status, ok := t.next()
+		if !ok {
 			return
 		}
+		t.listener(status)
 	}
 }
 
-// next returns what to tell next, or how long to wait before that.
-func (t *statusTeller) next() (status StoreStatus, pause time.Duration, ok bool) {
+// next returns what to tell next, if anything.
+func (t *statusTeller) next() (status StoreStatus, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.waiting) == 0 {
-		t.telling = false
-		return StoreStatus{}, 0, false
+	select {
+	case <-t.closed:
+		t.isNew = false
+	default:
 	}
-	status = t.waiting[0]
-	if pause = unsavedInterval - time.Since(t.toldAt); pause > 0 && sameAvailability(t.told, status) {
-		return StoreStatus{}, pause, true
+	ok = t.isNew
+	t.isNew, t.telling = false, ok
+	return t.latest, ok
+}
+
+// currentStatus returns the status of the store.
+func (s *store) currentStatus() StoreStatus {
+	status := StoreStatus{Err: s.outage.currentCause()}
+	status.Available = status.Err == nil
+	for _, r := range *s.replicas.Load() {
+		waiting, unstorable := r.unsaved()
+		status.Unsaved += waiting + unstorable
 	}
-	t.told, t.toldAt, t.waiting = status, time.Now(), t.waiting[1:]
-	return status, 0, true
+	return status
 }

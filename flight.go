@@ -1,0 +1,171 @@
+package lddynamodb
+
+import (
+	"fmt"
+	"math"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// getPatience is how long a Get waits for the table if the item is known.
+	// DynamoDB answers in milliseconds.
+	getPatience = 250 * time.Millisecond
+	// allPatience is how long an All waits for the next page, and an Init or update
+	// for the next answer.
+	allPatience = time.Second
+	forever     = time.Duration(math.MaxInt64)
+	// maxRefreshes bounds how many reads nobody waits for there are at a time.
+	maxRefreshes = 16
+)
+
+// A flight is work that goes on if its callers stop to wait for it.
+type flight struct {
+	done     chan struct{}
+	began    time.Time
+	progress func() int64 // a number that grows while the work proceeds
+	err      error        // what follows is set before done is closed
+	panicked any
+}
+
+func newFlight(progress func() int64) *flight {
+	return &flight{done: make(chan struct{}), began: time.Now(), progress: progress}
+}
+
+// run does the work. A panic of the application's client is the caller's, if one
+// waits.
+func (f *flight) run(work func() error) {
+	defer close(f.done)
+	defer func() {
+		if f.panicked = recover(); f.panicked != nil {
+			f.err = fmt.Errorf("panic: %v\n%s", f.panicked, debug.Stack())
+		}
+	}()
+	f.err = work()
+}
+
+// wait returns when the work is done, or false if it makes no progress for so long. It
+// panics if the work did.
+func (f *flight) wait(patience time.Duration) bool {
+	if patience == forever || f.isDone() {
+		<-f.done
+		if f.panicked != nil {
+			panic(f.panicked)
+		}
+		return true
+	}
+	timer := time.NewTimer(time.Until(f.began.Add(patience)))
+	defer timer.Stop()
+	for last := f.progress(); ; timer.Reset(patience) {
+		select {
+		case <-f.done:
+			return f.wait(forever)
+		case <-timer.C:
+		}
+		now := f.progress()
+		if now == last {
+			return false
+		}
+		last = now
+	}
+}
+
+func (f *flight) isDone() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func noProgress() int64 { return 0 }
+
+// flights are the reads of a store that are under way, one for each key. They know
+// whether the table is slow: then nobody waits for them who knows what to serve.
+type flights struct {
+	mu       sync.Mutex
+	underWay map[flightKey]*flight
+	slow     atomic.Bool
+}
+
+// A flightKey is what is read: an item or, without a key, all items.
+type flightKey struct {
+	replica *replica
+	key     string
+}
+
+// join returns the flight of a key. If there is none it begins one, which its caller
+// has to run.
+func (s *flights) join(key flightKey, progress func() int64) (f *flight, isNew bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f = s.underWay[key]; f != nil {
+		return f, false
+	}
+	if s.underWay == nil {
+		s.underWay = make(map[flightKey]*flight)
+	}
+	f = newFlight(progress)
+	s.underWay[key] = f
+	return f, true
+}
+
+// end ends a flight. If it was quick, and no other takes long, the table is not slow.
+func (s *flights) end(key flightKey, f *flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.underWay, key)
+	if !s.slow.Load() || f.err != nil || f.isLate(key) {
+		return
+	}
+	for key, other := range s.underWay {
+		if other.isLate(key) {
+			return
+		}
+	}
+	s.slow.Store(false)
+}
+
+// isLate reports whether the read takes longer than anybody waits who knows what to
+// serve.
+func (f *flight) isLate(key flightKey) bool {
+	if key.key == "" {
+		return time.Since(f.began) > allPatience
+	}
+	return time.Since(f.began) > getPatience
+}
+
+// areTooMany reports whether no read may begin that nobody waits for.
+func (s *flights) areTooMany() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.underWay) >= maxRefreshes
+}
+
+// background runs goroutines that a store waits for when it is closed.
+type background struct {
+	mu     sync.Mutex
+	closed bool
+	group  sync.WaitGroup
+}
+
+// start runs a function, unless the store is closed.
+func (b *background) start(run func()) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.group.Go(run)
+	}
+	return !b.closed
+}
+
+// wait returns when nothing runs any more, nor ever will.
+func (b *background) wait() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.group.Wait()
+}

@@ -1,0 +1,476 @@
+package lddynamodb
+
+import (
+	"hash/maphash"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+const (
+	// maxAbsent and maxAbsentBytes bound what a process can make a replica hold by
+	// asking for keys that don't exist. Beyond them all are forgotten, and asked for
+	// again.
+	maxAbsent      = 10_000
+	maxAbsentBytes = 1 << 20
+	// A record that is stored for the first time expires in the last half of the TTL,
+	// one that is stored again in the last tenth, each at a random moment: processes
+	// that start together would read together for ever.
+	firstSpread, spread = 2, 10
+	// retryPause is the least time between two reads of a row that could not be read.
+	retryPause = time.Second
+)
+
+// A replica is what this process knows of one partition of the table: a record for
+// each key, and whether there is anything else. Requests run without a lock. What
+// they have found is stored by one rule, in merge.
+type replica struct {
+	kind       ld.VersionedDataKind
+	name       string        // the kind's namespace
+	namespace  string        // the same with the prefix, which is the partition key
+	ttl        time.Duration // 0: no items are kept but those that wait; negative: for ever
+	keepsStale bool          // items may be served after their TTL
+
+	records  sync.Map                    // of *record, by key
+	complete atomic.Pointer[completeSet] // nil: there may be more than the records
+
+	mu       sync.Mutex // held while something is stored, never across a request
+	changes  uint64     // so far
+	replaced uint64     // the change that last replaced everything
+	counts   recordCounts
+}
+
+// A record is what this process knows of one row. It never changes, but is replaced.
+type record struct {
+	item    ld.VersionedData // what is served; nil: nothing, or it isn't kept
+	row     rowID            // the row that the table was last seen to have
+	expires int64            // in Unix nanoseconds; 0: the next read asks the table
+	change  uint64           // the number of the change that put the item there
+	state   recordState
+	own     bool // this process received the item from LaunchDarkly
+	late    bool // the last read of it failed or took too long
+}
+
+type recordState uint8
+
+const (
+	saved      recordState = iota // the table has the item, or nothing
+	waits                         // the item is to be written
+	unstorable                    // DynamoDB can't hold the item
+	malformed                     // the row is malformed; the item is the last good one
+	removed                       // an Init that waits left the row out; it isn't served until it changes
+)
+
+// isKept reports whether the item is one that the table does not have.
+func (rec *record) isKept() bool { return rec.state == waits || rec.state == unstorable }
+
+// known returns the item that is known, or nil. The record may be nil.
+func (rec *record) known() ld.VersionedData {
+	if rec == nil {
+		return nil
+	}
+	return rec.item
+}
+
+// hasRow reports whether the table was last seen to have the record's item. The record
+// may be nil.
+func (rec *record) hasRow() bool { return rec != nil && !rec.row.isNone() && rec.state == saved }
+
+func (rec *record) isAbsent() bool { return rec.item == nil && rec.row.isNone() }
+
+func (rec *record) version() int {
+	if rec.isKept() {
+		return rec.item.GetVersion()
+	}
+	return rec.row.version
+}
+
+// isNewerThan reports whether the record is newer than a row. No row is older than
+// any.
+func (rec *record) isNewerThan(row rowID) bool { return row.isNone() || rec.version() > row.version }
+
+// isOlderThan reports whether a row is newer than the record. Whether it is newer
+// than its own absence can't be told.
+func (rec *record) isOlderThan(row rowID) bool {
+	return !row.isNone() && !rec.isAbsent() && row.version > rec.version()
+}
+
+// isOf reports whether a row brings nothing new: it is the record's, and newer than
+// no item that the table does not have.
+func (rec *record) isOf(row rowID) bool {
+	return rec.row.isSame(row) && (!rec.isKept() || rec.isNewerThan(row))
+}
+
+// A rowID tells a row from others with its key by the length and hash of its version
+// and JSON, which takes no copy of them. The zero rowID is no row.
+type rowID struct {
+	hash    uint64
+	version int
+	size    uint32
+}
+
+var hashSeed = maphash.MakeSeed()
+
+func identify(r row, version int) rowID {
+	hash := maphash.Bytes(hashSeed, r.item) + maphash.String(hashSeed, r.version)
+	return rowID{hash, version, uint32(min(len(r.item)+1, math.MaxUint32))}
+}
+
+func (id rowID) isNone() bool { return id.size == 0 }
+
+func (id rowID) isSame(other rowID) bool { return id.hash == other.hash && id.size == other.size }
+
+// A found is what a request has found of one row.
+type found struct {
+	key   string
+	row   rowID            // zero: there is none
+	item  ld.VersionedData // nil if there is no row, or a malformed one
+	own   bool             // this process has put the row there
+	fault error            // why the row is malformed
+	isNew bool             // set by merge: a fault that wasn't known of this version
+}
+
+// A completeSet says that the records are all there is.
+type completeSet struct {
+	expires int64
+	items   map[string]ld.VersionedData // what All returns; nil if a record has changed since
+}
+
+// recordCounts counts records by what they say.
+type recordCounts struct{ present, waiting, unstorable, absent, absentBytes int }
+
+func newReplica(kind ld.VersionedDataKind, namespace string, ttl time.Duration, keepsStale bool) *replica {
+	return &replica{kind: kind, name: kind.GetNamespace(), namespace: namespace, ttl: ttl, keepsStale: keepsStale}
+}
+
+// record returns what is known of a key, or nil.
+func (r *replica) record(key string) *record {
+	if known, ok := r.records.Load(key); ok {
+		return known.(*record)
+	}
+	return nil
+}
+
+// get returns an item whose TTL has not run out; nil is one known to be absent.
+func (r *replica) get(key string) (item ld.VersionedData, hit bool) {
+	rec := r.record(key)
+	if rec == nil {
+		return nil, false
+	}
+	now := time.Now().UnixNano()
+	if isFresh(rec.expires, r.ttl, now) {
+		return rec.item, true
+	}
+	set := r.complete.Load()
+	return rec.item, rec.item != nil && !rec.late && set != nil && isFresh(set.expires, r.ttl, now)
+}
+
+// all returns the complete set, and whether its TTL has not run out. It is nil if it
+// isn't known, or if some of its items aren't.
+func (r *replica) all() (items map[string]ld.VersionedData, fresh bool) {
+	set := r.complete.Load()
+	if set == nil {
+		return nil, false
+	}
+	if set.items == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		set = r.fill()
+	}
+	return set.items, isFresh(set.expires, r.ttl, time.Now().UnixNano())
+}
+
+// fill makes the map of the complete set. The caller has the lock.
+func (r *replica) fill() *completeSet {
+	set := r.complete.Load()
+	if set == nil || set.items != nil {
+		return set
+	}
+	items := make(map[string]ld.VersionedData, r.counts.present)
+	isWhole := true
+	r.records.Range(func(key, known any) bool {
+		rec := known.(*record)
+		isWhole = isWhole && (rec.item != nil || rec.row.isNone() || rec.state != saved)
+		if rec.item != nil && !rec.item.IsDeleted() {
+			items[key.(string)] = rec.item
+		}
+		return isWhole
+	})
+	if !isWhole {
+		return set // without a cache, items that the table has aren't kept
+	}
+	set = &completeSet{set.expires, items}
+	r.complete.Store(set)
+	return set
+}
+
+// begin waits for what is just being stored, and returns the number of changes so
+// far: what a request that begins now finds is not older than they are.
+func (r *replica) begin() (since uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changes
+}
+
+// note stores what a request that began then has found of a row, and returns what is
+// served from now on. It returns false if the request has to be made again, because
+// everything was replaced meanwhile.
+func (r *replica) note(since uint64, f *found) (item ld.VersionedData, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.replaced > since {
+		return nil, false
+	}
+	return r.serve(r.merge(since, f), f)
+}
+
+// noteAll does the same for all rows of a partition, and returns the complete set.
+func (r *replica) noteAll(since uint64, rows []found) (items map[string]ld.VersionedData, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.replaced > since {
+		return nil, false
+	}
+	known, seen := r.counts.present, 0
+	served := make(map[string]ld.VersionedData)
+	note := func(f *found) {
+		rec := r.merge(since, f)
+		item, isKnown := r.serve(rec, f)
+		ok = ok && isKnown
+		if r.ttl == 0 && item != nil && !item.IsDeleted() {
+			served[f.key] = item
+		}
+	}
+	ok = true
+	for i := range rows {
+		if rec := r.record(rows[i].key); rec != nil && !rec.isAbsent() {
+			seen++
+		}
+		note(&rows[i])
+	}
+	if known > seen {
+		r.noteMissing(rows, note)
+	}
+	if r.ttl == 0 {
+		return served, ok
+	}
+	set := completeSet{expires: r.expiry(r.complete.Load() == nil)}
+	if old := r.complete.Load(); old != nil {
+		set.items = old.items // the same for callers that look whether anything has changed
+	}
+	r.complete.Store(&set)
+	return r.fill().items, true
+}
+
+// noteMissing notes that the table has none of the rows that are known and were not
+// found.
+func (r *replica) noteMissing(rows []found, note func(*found)) {
+	isFound := make(map[string]bool, len(rows))
+	for _, f := range rows {
+		isFound[f.key] = true
+	}
+	r.records.Range(func(k, known any) bool {
+		if key := k.(string); !isFound[key] && !known.(*record).isAbsent() {
+			note(&found{key: key})
+		}
+		return true
+	})
+}
+
+// merge is the rule by which all that reads and writes have found becomes known. It
+// returns the record that holds from now on. The caller has the lock.
+func (r *replica) merge(since uint64, f *found) *record {
+	known := r.record(f.key)
+	switch {
+	case known == nil && r.ttl == 0 && f.row.isNone():
+		return &record{}
+	case known == nil:
+		return r.store(known, f)
+	case known.isOf(f.row): // first, because of two reads at the same time the second one finds nothing new
+		return r.keepItem(f.key, known, f.row)
+	case known.change > since && !known.isOlderThan(f.row):
+		return known // a later request has found out more
+	case known.isKept() && (f.fault != nil || known.isNewerThan(f.row)):
+		return r.keepItem(f.key, known, f.row)
+	case r.ttl < 0 && known.item != nil && f.fault == nil && !f.row.isNone() && f.row.version < known.version():
+		return known // nobody would look again
+	default:
+		return r.store(known, f)
+	}
+}
+
+// keepItem stores that a row was seen that does not change what is served.
+func (r *replica) keepItem(key string, known *record, row rowID) *record {
+	rec := *known
+	rec.row, rec.expires, rec.late = row, r.expiry(false), false
+	if r.ttl == 0 && known.row == row {
+		return known
+	}
+	r.records.Store(key, &rec)
+	return &rec
+}
+
+// store stores a row that takes the place of what was known, or that there is none.
+func (r *replica) store(known *record, f *found) *record {
+	rec := &record{item: f.item, row: f.row, expires: r.expiry(known == nil), own: f.own}
+	if known != nil && known.own && !f.row.isNone() && f.row.version == known.version() {
+		rec.own = true // an update whose response was lost
+	}
+	if f.fault != nil {
+		rec.state = malformed
+		f.isNew = known == nil || known.state != malformed || known.row.version != f.row.version
+		if known != nil && r.keepsStale {
+			rec.item = known.item
+		}
+	}
+	if r.ttl == 0 {
+		rec.item = nil
+	}
+	r.put(f.key, known, rec)
+	return rec
+}
+
+// serve returns what is served of a row that was found, if this is its record. It
+// returns false if it was another row that later requests have found, whose item is
+// not kept.
+func (r *replica) serve(rec *record, f *found) (item ld.VersionedData, ok bool) {
+	if r.ttl == 0 && !rec.isKept() && rec.state != removed {
+		return f.item, rec.row.isSame(f.row)
+	}
+	return rec.item, true
+}
+
+// put makes a record the one of a key, as the next change. Its item has changed.
+func (r *replica) put(key string, known, rec *record) {
+	r.changes++
+	rec.change = r.changes
+	r.count(known, key, -1)
+	r.count(rec, key, 1)
+	r.records.Store(key, rec)
+	hadItem := known != nil && known.item != nil
+	if set := r.complete.Load(); set != nil && set.items != nil && (hadItem || rec.item != nil) {
+		r.complete.Store(&completeSet{expires: set.expires})
+	}
+	if r.counts.absent > maxAbsent || r.counts.absentBytes > maxAbsentBytes {
+		r.forgetAbsent()
+	}
+}
+
+func (r *replica) count(rec *record, key string, n int) {
+	switch {
+	case rec == nil:
+	case rec.isAbsent():
+		r.counts.absent += n
+		r.counts.absentBytes += n * len(key)
+	default:
+		r.counts.present += n
+		if rec.state == waits {
+			r.counts.waiting += n
+		} else if rec.state == unstorable {
+			r.counts.unstorable += n
+		}
+	}
+}
+
+// forgetAbsent forgets which keys are known to be absent. A request under way might
+// bring one of them back, so it is made again.
+func (r *replica) forgetAbsent() {
+	r.records.Range(func(key, known any) bool {
+		if rec := known.(*record); rec.isAbsent() {
+			r.count(rec, key.(string), -1)
+			r.records.Delete(key)
+		}
+		return true
+	})
+	r.changes++
+	r.replaced = r.changes
+}
+
+// decode makes what was found of a row. One that is the same as before is not decoded
+// again.
+func (r *replica) decode(row row) found {
+	if rec := r.record(row.key); rec != nil && rec.state != malformed && rec.row.isSame(identify(row, 0)) && rec.isOf(rec.row) {
+		if rec.item != nil || rec.state == removed {
+			return found{key: row.key, row: rec.row, item: rec.item}
+		}
+	}
+	item, version, err := row.decode(r.kind)
+	return found{key: row.key, row: identify(row, version), item: item, fault: err}
+}
+
+// unsaved returns how many items wait to be written, and how many can't be stored.
+func (r *replica) unsaved() (waiting, unstorable int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts.waiting, r.counts.unstorable
+}
+
+// size returns how many items are known.
+func (r *replica) size() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts.present
+}
+
+// hasMoreRows reports whether the table was last seen to have more rows.
+func (r *replica) hasMoreRows(than int) bool {
+	if r.size() <= than {
+		return false
+	}
+	rows := 0
+	r.records.Range(func(_, known any) bool {
+		if known.(*record).hasRow() {
+			rows++
+		}
+		return true
+	})
+	return rows > than
+}
+
+// isAhead reports whether some of the rows are older than what is known, or missing.
+func (r *replica) isAhead(rows []found) bool {
+	return r.hasMoreRows(len(rows)) || slices.ContainsFunc(rows, func(f found) bool {
+		rec := r.record(f.key)
+		return rec.hasRow() && !rec.isOf(f.row) && !rec.isOlderThan(f.row)
+	})
+}
+
+// isKept reports whether all that is known may be served if the table can't be asked
+// and no stale values are served: because it waits to be written, or is fresh.
+func (r *replica) isKept() bool {
+	now, isKept := time.Now().UnixNano(), true
+	r.records.Range(func(_, known any) bool {
+		rec := known.(*record)
+		isKept = rec.isKept() || rec.state == removed || rec.isAbsent() || isFresh(rec.expires, r.ttl, now)
+		return isKept
+	})
+	return isKept
+}
+
+// expiry returns when something expires that is stored now: at a random moment at the
+// end of the TTL, never after it.
+func (r *replica) expiry(isFirst bool) int64 {
+	switch {
+	case r.ttl < 0:
+		return math.MaxInt64
+	case r.ttl == 0:
+		return 0
+	}
+	part := r.ttl / spread
+	if isFirst {
+		part = r.ttl / firstSpread
+	}
+	return time.Now().Add(r.ttl - rand.N(part+1)).UnixNano()
+}
+
+// isFresh reports whether something that expires then may be served now. If the clock
+// was set back to before it was stored, it may not. This is the time of day, because
+// the monotonic clock stands still while a machine is suspended.
+func isFresh(expires int64, ttl time.Duration, now int64) bool {
+	return now < expires && (ttl < 0 || now >= expires-int64(ttl))
+}

@@ -1,0 +1,277 @@
+package lddynamodb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
+)
+
+// InitCollectionsInternal makes the table hold just these items of their kinds. They
+// are served before they are written, and wait as a whole if that fails.
+func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) error {
+	if s.isClosed() {
+		return s.successor().InitCollectionsInternal(collections)
+	}
+	plan := make([]*kindPlan, len(collections))
+	for i, collection := range collections {
+		plan[i] = newKindPlan(s.replica(collection.Kind), collection.Items)
+	}
+	keep := func() { s.keepInit(plan) }
+	return s.unsavedError(s.finish(allWrites, func() error { return s.init(plan) }, keep), "init")
+}
+
+// keepInit stores what an Init brings, so that it is served and waits.
+func (s *store) keepInit(plan []*kindPlan) {
+	s.data.initWaits.Store(true)
+	for _, p := range plan {
+		p.since = p.replica.keepAll(p.items)
+		for _, item := range p.items {
+			if item.isNew {
+				item.isNew = false
+				s.logUnstorable(item)
+				s.wake()
+			}
+		}
+	}
+	s.data.received.Store(true)
+	s.data.known.Store(true)
+}
+
+// A kindPlan is what an Init has to do with the rows of one kind.
+type kindPlan struct {
+	replica  *replica
+	since    uint64 // the changes of the replica so far when the Init began
+	items    map[string]*received
+	rows     map[string]row // still to be written
+	obsolete []row          // still to be deleted, so without items
+	written  int
+	deleted  int
+}
+
+func newKindPlan(r *replica, items []ld.VersionedData) *kindPlan {
+	p := &kindPlan{replica: r, items: make(map[string]*received, len(items)), rows: make(map[string]row, len(items))}
+	for _, item := range items {
+		received := receive(r.namespace, item)
+		p.items[received.row.key] = &received
+		if received.fault == nil {
+			p.rows[received.row.key] = received.row
+		}
+	}
+	return p
+}
+
+// init carries out the plans for all kinds.
+func (s *store) init(plan []*kindPlan) error {
+	s.keepInit(plan)
+	err := s.carryOut(plan)
+	items, written, deleted, left := 0, 0, 0, 0
+	for _, p := range plan {
+		items, written, deleted, left = items+len(p.items), written+p.written, deleted+p.deleted, left+len(p.rows)+len(p.obsolete)
+	}
+	if err != nil {
+		for _, p := range plan {
+			p.noteStored()
+		}
+		return fmt.Errorf("stored %d of %d changed items: %w", written+deleted, written+deleted+left, err)
+	}
+	for _, p := range plan {
+		p.replica.replace(p.since, p.items)
+	}
+	s.data.initWaits.Store(false)
+	s.loggers.Infof("Init of table %q with %d items: wrote %d, deleted %d, left %d alone",
+		s.table.name, items, written, deleted, items-written)
+	return nil
+}
+
+// noteStored notes which rows the table has after an Init that failed, so that what
+// waits of them need not be written again.
+func (p *kindPlan) noteStored() {
+	for key, item := range p.items {
+		if _, missing := p.rows[key]; !missing && item.fault == nil {
+			p.replica.see(key, item.id)
+		}
+	}
+}
+
+// carryOut writes what differs from the table, in an order that other processes can
+// rely on: each kind after the one before it, a flag after the flags that are its
+// prerequisites. Then it deletes what is obsolete, and says last of all that the
+// data set is complete. Kinds are read while others are written.
+func (s *store) carryOut(plan []*kindPlan) error {
+	inited := start(func() (bool, error) { return s.isInited(s.outage.run) })
+	compared := make([]func() (*kindPlan, error), len(plan))
+	for i, p := range plan {
+		compared[i] = start(func() (*kindPlan, error) { return p, s.compare(p) })
+	}
+	err := s.writeKinds(compared)
+	for _, wait := range compared {
+		_, _ = wait() // nothing changes the plan after this
+	}
+	isInited, initedErr := inited()
+	if isDenial(initedErr) {
+		initedErr = nil // writing the row may be allowed
+	}
+	if err == nil && !isInited {
+		if err = initedErr; err == nil {
+			err = s.putInited(s.outage.run)
+		}
+	}
+	return err
+}
+
+// start runs a function at the same time. What it returns waits for the result, and
+// panics if the function did.
+func start[T any](run func() (T, error)) (wait func() (T, error)) {
+	var result T
+	f := newFlight(nil)
+	go f.run(func() (err error) {
+		result, err = run()
+		return err
+	})
+	return func() (T, error) {
+		f.wait(forever)
+		return result, f.err
+	}
+}
+
+func (s *store) putInited(run runner) error {
+	key := s.initedKey()
+	return run(s.ctx, target{putItem, key}, func() error {
+		return s.writes.send(func() error { return s.table.putInited(s.ctx, key) })
+	})
+}
+
+// compare takes from a plan what the table has already.
+func (s *store) compare(p *kindPlan) error {
+	var mu sync.Mutex
+	return s.query(p.replica.namespace, true, func(rows []row) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, stored := range rows {
+			p.compareRow(stored)
+		}
+	})
+}
+
+func (p *kindPlan) compareRow(stored row) {
+	item := p.items[stored.key]
+	switch {
+	case item == nil:
+		p.obsolete = append(p.obsolete, row{rowKey: stored.rowKey})
+	case item.fault != nil:
+		found := p.replica.decode(stored)
+		item.found = &found
+	case stored.holds(p.replica.kind, item.row):
+		item.id = identify(stored, item.item.GetVersion())
+		delete(p.rows, stored.key)
+	}
+}
+
+// writeKinds writes each wave when the one before it is in the table, and deletes
+// obsolete rows at the end.
+func (s *store) writeKinds(compared []func() (*kindPlan, error)) error {
+	writer := s.newBatchWriter()
+	for _, wait := range compared {
+		p, err := wait()
+		if err != nil {
+			return err
+		}
+		for _, wave := range waves(p.rows, func(key string) ld.VersionedData { return p.items[key].known() }) {
+			if err := s.writeBatches(p, wave, writer); err != nil {
+				return err
+			}
+		}
+	}
+	for _, wait := range compared {
+		p, _ := wait()
+		if err := s.writeBatches(p, p.obsolete, writer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *store) writeBatches(p *kindPlan, rows []row, writer *batchWriter) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	return s.writes.send(func() error {
+		invalid, err := writer.write(s.ctx, p.replica.namespace, rows)
+		for _, key := range invalid {
+			s.refuse(p.replica, p.items[key], errors.New("DynamoDB calls it invalid"))
+		}
+		if isThrottle(err) {
+			s.outage.refuse(target{batchWriteItem, rowKey{namespace: p.replica.namespace}}, err)
+		}
+		if err != nil {
+			return err
+		}
+		if rows[0].item == nil {
+			p.deleted, p.obsolete = len(rows), nil
+			return nil
+		}
+		p.written += len(rows) - len(invalid)
+		for _, r := range rows {
+			delete(p.rows, r.key)
+		}
+		return nil
+	})
+}
+
+func (s *store) newBatchWriter() *batchWriter {
+	return &batchWriter{table: s.table.name, send: func(
+		ctx context.Context, namespace string, requests []*dynamodb.WriteRequest,
+	) (unprocessed []*dynamodb.WriteRequest, throttled, err error) {
+		err = s.outage.run(ctx, target{batchWriteItem, rowKey{namespace: namespace}}, func() (err error) {
+			unprocessed, err = s.table.batchWrite(ctx, namespace, requests)
+			if throttled = nil; isThrottle(err) {
+				unprocessed, throttled = requests, err
+				return nil // this is the batchWriter's business, and no failure yet
+			}
+			return err
+		})
+		return unprocessed, throttled, err
+	}}
+}
+
+// waves divides what is to be written, by key, so that each flag is in a later wave
+// than the flags among them that are its prerequisites, or theirs. Other kinds make
+// one wave.
+func waves[T any](changed map[string]T, item func(key string) ld.VersionedData) [][]T {
+	known := make(map[string]int)
+	// depthOf follows no prerequisite that leads back to a flag whose depth it is just
+	// finding out: in a cycle, which has no order, that one edge is left out. Flags
+	// that are not to be written take no wave: they are in the table.
+	var depthOf func(key string) int
+	depthOf = func(key string) int {
+		if depth, ok := known[key]; ok {
+			return depth
+		}
+		known[key] = 0
+		depth := 0
+		if flag, ok := item(key).(*ld.FeatureFlag); ok {
+			for _, prerequisite := range flag.Prerequisites {
+				depth = max(depth, depthOf(prerequisite.Key))
+			}
+		}
+		if _, ok := changed[key]; ok {
+			depth++
+		}
+		known[key] = depth
+		return depth
+	}
+	var waves [][]T
+	for key, change := range changed {
+		depth := depthOf(key)
+		for len(waves) < depth {
+			waves = append(waves, nil)
+		}
+		waves[depth-1] = append(waves[depth-1], change)
+	}
+	return waves
+}

@@ -1,0 +1,281 @@
+package lddynamodb
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+const (
+	// firstPause is the time from a failure to the first look at whether it lasts.
+	// From one look to the next it grows up to maxPause, which is short for an
+	// application and long for DynamoDB.
+	firstPause = 100 * time.Millisecond
+	maxPause   = time.Second
+	// minPatience is how long the first look waits for an answer. It doubles up to
+	// what RequestTimeout says, or maxPatience.
+	minPatience = time.Second
+	maxPatience = 5 * time.Second
+	// probeKey is that of a row that nobody writes.
+	probeKey = "$probe"
+)
+
+// A keeper is the store's one goroutine. It lives while a failure is known, something
+// waits to be written or the status listener is to be told.
+type keeper struct {
+	mu        sync.Mutex
+	isRunning atomic.Bool
+}
+
+// wake starts the keeper if there is work for it.
+func (s *store) wake() {
+	if s.isSuccessor || s.keeper.isRunning.Load() {
+		return
+	}
+	s.keeper.mu.Lock()
+	defer s.keeper.mu.Unlock()
+	if !s.keeper.isRunning.Load() && s.hasWork() {
+		s.keeper.isRunning.Store(s.background.start(s.keep))
+	}
+}
+
+// rest ends the keeper if there is no work.
+func (s *store) rest() bool {
+	s.keeper.mu.Lock()
+	defer s.keeper.mu.Unlock()
+	hasWork := s.hasWork()
+	s.keeper.isRunning.Store(hasWork)
+	return !hasWork
+}
+
+func (s *store) hasWork() bool {
+	return s.outage.isKnown() || s.isWaiting() || s.status.isBehind(s.currentStatus())
+}
+
+func (s *store) keep() {
+	patience := minPatience
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		select {
+		case <-time.After(pause):
+		case <-s.ctx.Done():
+			return
+		}
+		s.keepOnce(patience)
+		patience = min(2*patience, s.maxPatience())
+		if s.rest() {
+			return
+		}
+	}
+}
+
+// keepOnce looks at what failed, writes what waits, and tells of what that shows.
+func (s *store) keepOnce(patience time.Duration) {
+	before := *s.outage.facts.Load()
+	for _, f := range before {
+		if !f.isOfWrite() && f.isDue() {
+			s.look(f, patience)
+		}
+	}
+	unwritten := s.writeLate()
+	if s.isClosed() {
+		return
+	}
+	s.outage.confirm(before, unwritten)
+	for _, r := range *s.replicas.Load() {
+		if waiting, _ := r.unsaved(); waiting == 0 {
+			s.outage.forgetWrites(r.namespace)
+		}
+	}
+	if !s.data.initWaits.Load() {
+		s.outage.forgetWrites(s.initedKey().namespace)
+	}
+	s.endOutage()
+	s.status.update(s.currentStatus())
+}
+
+// look asks for a row that isn't there, or for all rows if that was refused. It never
+// asks for what failed, which may do so for a reason of its own.
+func (s *store) look(f fact, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	of := target{getItem, rowKey{f.namespace, probeKey}}
+	if f.action == query {
+		of = target{query, rowKey{namespace: f.namespace}}
+	}
+	_ = s.tryQuietly(s.ctx, of, func() error { return s.probe(ctx, of) })
+}
+
+// probe reads as little as it can with the action of a target.
+func (s *store) probe(ctx context.Context, of target) error {
+	var response *response
+	var err error
+	if of.action == query {
+		response, err = s.table.query(ctx, of.namespace, true, nil, 1)
+	} else {
+		response, err = s.table.get(ctx, of.rowKey, true)
+	}
+	if err == nil {
+		response.release()
+	}
+	return err
+}
+
+// tryQuietly makes a request that no caller waits for, even if it is known to fail. If
+// the client panics, it fails.
+func (s *store) tryQuietly(ctx context.Context, of target, request func() error) error {
+	return s.outage.try(ctx, of, func() error {
+		f := newFlight(nil)
+		f.run(request)
+		return f.err
+	})
+}
+
+// runQuietly does the same unless the request is known to fail.
+func (s *store) runQuietly(ctx context.Context, of target, request func() error) error {
+	if known := s.outage.fact(of); known != nil {
+		return known.errorFor(of)
+	}
+	return s.tryQuietly(ctx, of, request)
+}
+
+func (s *store) maxPatience() time.Duration {
+	if s.table.timeout == 0 {
+		return maxPatience
+	}
+	return max(minPatience, s.table.timeout)
+}
+
+// writeLate tries once to write each item that waits, and returns the first error.
+// What one kind waits for does not keep another one waiting.
+func (s *store) writeLate() (failed error) {
+	if !s.isWaiting() || s.outage.fact(target{}) != nil {
+		return nil
+	}
+	for _, r := range s.replicasInOrder() {
+		if err := s.writeKindLate(r); err != nil && failed == nil {
+			failed = err
+		}
+	}
+	if failed == nil && s.data.initWaits.Load() {
+		failed = s.inTurn(func() error {
+			if s.hasUnwritten() {
+				return nil // it has come meanwhile
+			}
+			err := s.putInited(s.tryQuietly)
+			s.data.initWaits.Store(err != nil)
+			return err
+		})
+	}
+	return failed
+}
+
+// writeKindLate writes what waits of a kind, in the order of an Init. If the first
+// item is refused for a reason that concerns all, the others need not be tried.
+func (s *store) writeKindLate(r *replica) (failed error) {
+	of := target{putItem, rowKey{namespace: r.namespace}}
+	if known := s.outage.fact(of); known != nil && !known.isDue() {
+		return known.err
+	}
+	items := r.waiting()
+	keys := make(map[string]string, len(items))
+	for key := range items {
+		keys[key] = key
+	}
+	var mu sync.Mutex
+	run, isFirst := runner(s.tryQuietly), true
+	write := func(key string) {
+		if err := s.writeItemLate(run, r, key, items[key]); err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			failed = cmp.Or(failed, err)
+		}
+	}
+	for _, wave := range waves(keys, func(key string) ld.VersionedData { return items[key].known() }) {
+		if isFirst {
+			write(wave[0])
+			if s.outage.fact(of) != nil {
+				return failed
+			}
+			run, isFirst, wave = s.runQuietly, false, wave[1:]
+		}
+		var group errgroup.Group
+		group.SetLimit(maxParallelBatches)
+		for _, key := range wave {
+			group.Go(func() error {
+				write(key)
+				return nil
+			})
+		}
+		_ = group.Wait()
+	}
+	return failed
+}
+
+// writeItemLate writes an item if it still waits.
+func (s *store) writeItemLate(run runner, r *replica, key string, waiting *record) error {
+	return s.inTurn(func() error {
+		known := r.record(key)
+		if known == nil || known.state != waits || known.change != waiting.change {
+			return nil
+		}
+		item := receive(r.namespace, known.item)
+		if known.row.isSame(item.id) {
+			s.note(r, known.change, &found{key: key, row: item.id, item: known.item, own: true})
+			return nil
+		}
+		stored, err := s.put(run, r, &item, known)
+		if stored {
+			s.outage.wroteLate()
+		}
+		return err
+	})
+}
+
+// inTurn makes a late write, unless an Init is under way or has to wait for others: it
+// has newer data.
+func (s *store) inTurn(write func() error) error {
+	if !s.writes.turns.TryAcquire(1) {
+		return nil
+	}
+	defer s.writes.turns.Release(1)
+	return write()
+}
+
+// replicasInOrder returns the replicas in Init's order: segments before the flags that
+// use them, and the rest last.
+func (s *store) replicasInOrder() []*replica {
+	rank := func(r *replica) int {
+		return slices.Index([]string{ld.Features.GetNamespace(), ld.Segments.GetNamespace()}, r.name)
+	}
+	return slices.SortedFunc(slices.Values(*s.replicas.Load()), func(a, b *replica) int { return cmp.Compare(rank(b), rank(a)) })
+}
+
+func (s *store) hasUnwritten() bool {
+	return slices.ContainsFunc(*s.replicas.Load(), func(r *replica) bool {
+		waiting, _ := r.unsaved()
+		return waiting > 0
+	})
+}
+
+// isWaiting reports whether anything waits to be written.
+func (s *store) isWaiting() bool { return s.data.initWaits.Load() || s.hasUnwritten() }
+
+// endOutage ends the outage if nothing fails any more and nothing waits. The table may
+// have come back empty.
+func (s *store) endOutage() {
+	if len(*s.outage.facts.Load()) > 0 || s.isWaiting() {
+		return
+	}
+	if s.outage.currentCause() != nil && s.ttl != 0 && s.checkDataSet(s.tryQuietly) != nil {
+		return
+	}
+	if !s.isWaiting() {
+		s.outage.end()
+	}
+}
