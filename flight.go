@@ -16,7 +16,9 @@ const (
 	// allPatience is how long an All waits for the next page, and an Init or update
 	// for the next answer.
 	allPatience = time.Second
-	forever     = time.Duration(math.MaxInt64)
+	// closePatience is how long Close waits for requests that it has ended.
+	closePatience = 5 * time.Second
+	forever       = time.Duration(math.MaxInt64)
 	// maxRefreshes bounds how many reads nobody waits for there are at a time.
 	maxRefreshes = 16
 )
@@ -162,10 +164,19 @@ func (b *background) start(run func()) bool {
 	return !b.closed
 }
 
-// wait returns when nothing runs any more, nor ever will.
+// wait returns when nothing runs any more, nor ever will. It does not wait long for a
+// client that doesn't end a request whose context is done.
 func (b *background) wait() {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
-	b.group.Wait()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b.group.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(closePatience):
+	}
 }

@@ -77,6 +77,14 @@ func (f *fact) errorFor(of target) error {
 	return &untriedError{of, f.err}
 }
 
+// ofTable returns the fact that the table can't be used, or nil.
+func (o *outage) ofTable() *fact {
+	if facts := *o.facts.Load(); len(facts) > 0 && facts[0].ofTable {
+		return &facts[0]
+	}
+	return nil
+}
+
 // fact returns the fact that concerns a request, or nil.
 func (o *outage) fact(of target) *fact {
 	facts := *o.facts.Load()
@@ -94,6 +102,15 @@ func (o *outage) run(ctx context.Context, of target, request func() error) error
 		return known.errorFor(of)
 	}
 	return o.try(ctx, of, request)
+}
+
+// ask makes a request from whose end nothing follows for others, unless it is known to
+// fail.
+func (o *outage) ask(_ context.Context, of target, request func() error) error {
+	if known := o.fact(of); known != nil {
+		return known.errorFor(of)
+	}
+	return request()
 }
 
 // try makes a request even if it is known to fail. One that was given up says nothing.

@@ -239,7 +239,10 @@ func (r *replica) noteAll(since uint64, rows []found) (items map[string]ld.Versi
 	known, seen := r.counts.present, 0
 	served := make(map[string]ld.VersionedData)
 	note := func(f *found) {
-		rec := r.merge(since, f)
+		rec := r.record(f.key)
+		if rec == nil || rec.late || !rec.isOf(f.row) { // else the TTL of the set is enough
+			rec = r.merge(since, f)
+		}
 		item, isKnown := r.serve(rec, f)
 		ok = ok && isKnown
 		if r.ttl == 0 && item != nil && !item.IsDeleted() {
@@ -394,10 +397,9 @@ func (r *replica) forgetAbsent() {
 // decode makes what was found of a row. One that is the same as before is not decoded
 // again.
 func (r *replica) decode(row row) found {
-	if rec := r.record(row.key); rec != nil && rec.state != malformed && rec.row.isSame(identify(row, 0)) && rec.isOf(rec.row) {
-		if rec.item != nil || rec.state == removed {
-			return found{key: row.key, row: rec.row, item: rec.item}
-		}
+	rec := r.record(row.key)
+	if rec != nil && rec.row.isSame(identify(row, 0)) && (rec.state == removed || (rec.state == saved && rec.item != nil)) {
+		return found{key: row.key, row: rec.row, item: rec.item}
 	}
 	item, version, err := row.decode(r.kind)
 	return found{key: row.key, row: identify(row, version), item: item, fault: err}

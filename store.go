@@ -256,7 +256,7 @@ func (s *store) load(r *replica, key string) (ld.VersionedData, error) {
 			continue
 		}
 		if rec.hasRow() && f.row.isNone() {
-			if err := s.checkDataSet(s.outage.run); err != nil {
+			if err := s.checkDataSet(); err != nil {
 				return nil, err
 			}
 		}
@@ -267,7 +267,7 @@ func (s *store) load(r *replica, key string) (ld.VersionedData, error) {
 	}
 }
 
-// A runner makes a request to the table: outage.run or outage.try.
+// A runner makes a request to the table: outage.run, outage.try or outage.ask.
 type runner func(ctx context.Context, of target, request func() error) error
 
 // find reads a row.
@@ -305,7 +305,7 @@ func (s *store) loadAll(r *replica, progress func()) (map[string]ld.VersionedDat
 			continue
 		}
 		if r.hasMoreRows(len(rows)) {
-			if err := s.checkDataSet(s.outage.run); err != nil {
+			if err := s.checkDataSet(); err != nil {
 				return nil, err
 			}
 		}

@@ -1,7 +1,6 @@
 package lddynamodb
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -73,11 +72,11 @@ func (s *store) isInited(run runner) (bool, error) {
 
 // checkDataSet is called when rows are missing, or may be. If the table doesn't hold
 // the data set that this process has received, everything waits to be written again.
-func (s *store) checkDataSet(run runner) error {
+func (s *store) checkDataSet() error {
 	if !s.data.received.Load() {
 		return nil
 	}
-	inited, err := s.isInited(run)
+	inited, err := s.isInited(quietly(s.outage.ask))
 	switch {
 	case isDenial(err), err == nil && inited:
 		return nil
@@ -100,15 +99,14 @@ func (s *store) checkDataSet(run runner) error {
 // one whose failure counts.
 func (s *store) lookAtStart(isDaemon bool) {
 	of := target{getItem, rowKey{s.namespace(ld.Features), probeKey}}
-	if err := s.runQuietly(s.ctx, of, func() error { return s.probe(s.ctx, of) }); err != nil {
+	if err := quietly(s.outage.run)(s.ctx, of, func() error { return s.probe(s.ctx, of) }); err != nil {
 		s.wake()
 		return
 	}
 	if !isDaemon {
 		return
 	}
-	unnoted := func(_ context.Context, _ target, request func() error) error { return request() }
-	if inited, err := s.isInited(unnoted); err == nil && !inited {
+	if inited, err := s.isInited(quietly(s.outage.ask)); err == nil && !inited {
 		s.loggers.Warnf("Table %q holds no data set%s: no process that is connected to LaunchDarkly has "+
 			"filled it yet, or the table's name, the region or the prefix is wrong", s.table.name, s.underPrefix())
 	}

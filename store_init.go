@@ -103,7 +103,7 @@ func (p *kindPlan) noteStored() {
 // prerequisites. Then it deletes what is obsolete, and says last of all that the
 // data set is complete. Kinds are read while others are written.
 func (s *store) carryOut(plan []*kindPlan) error {
-	inited := start(func() (bool, error) { return s.isInited(s.outage.run) })
+	inited := start(func() (bool, error) { return s.isInited(s.outage.ask) })
 	compared := make([]func() (*kindPlan, error), len(plan))
 	for i, p := range plan {
 		compared[i] = start(func() (*kindPlan, error) { return p, s.compare(p) })

@@ -108,7 +108,7 @@ func (s *store) look(f fact, patience time.Duration) {
 	if f.action == query {
 		of = target{query, rowKey{namespace: f.namespace}}
 	}
-	_ = s.tryQuietly(s.ctx, of, func() error { return s.probe(ctx, of) })
+	_ = quietly(s.outage.try)(s.ctx, of, func() error { return s.probe(ctx, of) })
 }
 
 // probe reads as little as it can with the action of a target.
@@ -126,22 +126,16 @@ func (s *store) probe(ctx context.Context, of target) error {
 	return err
 }
 
-// tryQuietly makes a request that no caller waits for, even if it is known to fail. If
-// the client panics, it fails.
-func (s *store) tryQuietly(ctx context.Context, of target, request func() error) error {
-	return s.outage.try(ctx, of, func() error {
-		f := newFlight(nil)
-		f.run(request)
-		return f.err
-	})
-}
-
-// runQuietly does the same unless the request is known to fail.
-func (s *store) runQuietly(ctx context.Context, of target, request func() error) error {
-	if known := s.outage.fact(of); known != nil {
-		return known.errorFor(of)
+// quietly returns a runner for requests that no caller waits for: if the client
+// panics, they fail.
+func quietly(run runner) runner {
+	return func(ctx context.Context, of target, request func() error) error {
+		return run(ctx, of, func() error {
+			f := newFlight(nil)
+			f.run(request)
+			return f.err
+		})
 	}
-	return s.tryQuietly(ctx, of, request)
 }
 
 func (s *store) maxPatience() time.Duration {
@@ -154,7 +148,7 @@ func (s *store) maxPatience() time.Duration {
 // writeLate tries once to write each item that waits, and returns the first error.
 // What one kind waits for does not keep another one waiting.
 func (s *store) writeLate() (failed error) {
-	if !s.isWaiting() || s.outage.fact(target{}) != nil {
+	if !s.isWaiting() || s.outage.ofTable() != nil {
 		return nil
 	}
 	for _, r := range s.replicasInOrder() {
@@ -167,7 +161,7 @@ func (s *store) writeLate() (failed error) {
 			if s.hasUnwritten() {
 				return nil // it has come meanwhile
 			}
-			err := s.putInited(s.tryQuietly)
+			err := s.putInited(quietly(s.outage.try))
 			s.data.initWaits.Store(err != nil)
 			return err
 		})
@@ -188,7 +182,7 @@ func (s *store) writeKindLate(r *replica) (failed error) {
 		keys[key] = key
 	}
 	var mu sync.Mutex
-	run, isFirst := runner(s.tryQuietly), true
+	run, isFirst := quietly(s.outage.try), true
 	write := func(key string) {
 		if err := s.writeItemLate(run, r, key, items[key]); err != nil {
 			mu.Lock()
@@ -202,7 +196,7 @@ func (s *store) writeKindLate(r *replica) (failed error) {
 			if s.outage.fact(of) != nil {
 				return failed
 			}
-			run, isFirst, wave = s.runQuietly, false, wave[1:]
+			run, isFirst, wave = quietly(s.outage.run), false, wave[1:]
 		}
 		var group errgroup.Group
 		group.SetLimit(maxParallelBatches)
@@ -272,7 +266,7 @@ func (s *store) endOutage() {
 	if len(*s.outage.facts.Load()) > 0 || s.isWaiting() {
 		return
 	}
-	if s.outage.currentCause() != nil && s.ttl != 0 && s.checkDataSet(s.tryQuietly) != nil {
+	if s.outage.currentCause() != nil && s.ttl != 0 && s.checkDataSet() != nil {
 		return
 	}
 	if !s.isWaiting() {

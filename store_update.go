@@ -62,23 +62,23 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	return r.record(update.row.key).known(), s.unsavedError(err, fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version))
 }
 
-// update keeps an item and writes it.
+// update keeps an item and writes it. Of one that can't be stored the table may have a
+// newer version.
 func (s *store) update(r *replica, item received) error {
+	if item.fault != nil && canBeSortKey(item.row.key) {
+		_, _ = s.load(r, item.row.key)
+	}
 	known, isNew := r.keep(&item)
 	switch {
-	case item.fault == nil && !isNew && known.isKept():
-		return nil // there is a newer one
-	case item.fault == nil:
-		_, err := s.put(s.outage.run, r, &item, known)
-		return err
-	case isNew:
+	case item.fault != nil && isNew:
 		s.logUnstorable(&item)
 		s.wake()
-		if canBeSortKey(item.row.key) {
-			_, _ = s.load(r, item.row.key) // the table may have a newer one
-		}
+		return nil
+	case item.fault != nil, !isNew && known.isKept():
+		return nil // what is known is as new
 	}
-	return nil
+	_, err := s.put(s.outage.run, r, &item, known)
+	return err
 }
 
 // finish makes a write when it is its turn. Stores of a factory wait no longer if there
@@ -192,8 +192,7 @@ func (s *store) refuse(r *replica, item *received, reason error) {
 }
 
 func (s *store) logUnstorable(item *received) {
-	s.loggers.Errorf("Version %d can't be stored in table %q, so only this process has it: %s",
-		item.item.GetVersion(), s.table.name, item.fault)
+	s.loggers.Errorf("Table %q, version %d: %s; only this process has the item", s.table.name, item.item.GetVersion(), item.fault)
 }
 
 // successor returns the store that answers one call after this one is closed: it keeps
