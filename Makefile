@@ -69,7 +69,7 @@ bench: ## Measure this store against the SDK's own stores, and keep that in benc
 	@cd internal/bench && go test -run '^$$' -bench . -timeout 2h . | tee $(CURDIR)/bench.out && ! grep -q ^FAIL $(CURDIR)/bench.out
 	@cd internal/bench && go run ./report < $(CURDIR)/bench.out
 
-bench-charts: bench.out ## Draw the README's charts from bench.out
+bench-charts: bench.out ## Draw the charts of docs/benchmarks.md from bench.out
 	@cd internal/bench && go run ./report -charts $(CURDIR)/docs < $(CURDIR)/bench.out
 
 bench.out:
