@@ -17,6 +17,7 @@ help: ## List the targets
 
 .PHONY: demo dynamodb-local
 demo: ## Show flags on their way from LaunchDarkly through DynamoDB into evaluations
+	@echo "Building the demo. The first time, this takes some minutes: Go downloads and compiles both SDKs."
 	@cd e2e && go run ./cmd/demo
 
 dynamodb-local: ## Run a DynamoDB Local in the foreground, on PORT (default 8000)
