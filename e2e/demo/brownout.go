@@ -25,5 +25,5 @@ func (d *demo) goThroughBrownout(writer *participant, reader *reader) (err error
 		return err
 	}
 	d.show.brownout(d.report.Outage.Before, d.report.Brownout)
-	return waitUntil("the SDK knows that no outage is left", func() (bool, error) { return d.log.TookOutagesIn(), nil })
+	return d.waitForSDK()
 }

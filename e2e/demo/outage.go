@@ -52,20 +52,29 @@ func (d *demo) goThroughOutage(writer *participant, reader *reader) (err error) 
 	}
 	d.show.outage(o)
 
+	// An outage that ends before the stores are sure of it is not logged.
+	if _, err := d.logsSince(loggedBefore, reader, 1); err != nil {
+		return err
+	}
 	if err := d.repairNetwork(writer, reader); err != nil {
 		return err
 	}
-	if o.Logs, err = d.outageLogs(reader, loggedBefore); err != nil {
+	if o.Logs, err = d.logsSince(loggedBefore, reader, 2); err != nil {
 		return err
 	}
 	d.show.logs(o.Logs)
-	return nil
+	return d.waitForSDK()
 }
 
-// outageLogs waits until both stores have logged the end of the outage, and
-// returns what they have logged since a moment before it.
-func (d *demo) outageLogs(reader *reader, before [2][]string) (since [2][]string, err error) {
-	err = waitUntil("both stores have logged the end of the outage", func() (bool, error) {
+// waitForSDK waits until the SDK knows that each outage is over.
+func (d *demo) waitForSDK() error {
+	return waitUntil("the SDK knows that the outage is over", func() (bool, error) { return d.log.TookOutagesIn(), nil })
+}
+
+// logsSince waits until both stores have logged a number of lines more than before,
+// and returns these.
+func (d *demo) logsSince(before [2][]string, reader *reader, count int) (since [2][]string, err error) {
+	err = waitUntil("both stores have logged the outage", func() (bool, error) {
 		logs, err := d.logs(reader)
 		if err != nil {
 			return false, err
@@ -73,7 +82,7 @@ func (d *demo) outageLogs(reader *reader, before [2][]string) (since [2][]string
 		for i := range logs {
 			since[i] = logs[i][len(before[i]):]
 		}
-		return len(since[0]) > 1 && len(since[1]) > 1 && d.log.TookOutagesIn(), nil
+		return len(since[0]) >= count && len(since[1]) >= count, nil
 	})
 	return since, err
 }
