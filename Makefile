@@ -17,6 +17,7 @@ help: ## List the targets
 
 .PHONY: demo dynamodb-local
 demo: ## Show flags on their way from LaunchDarkly through DynamoDB into evaluations
+	@echo "Building the demo. The first time, this takes some minutes: Go downloads and compiles both SDKs."
 	@cd e2e && go run ./cmd/demo
 
 dynamodb-local: ## Run a DynamoDB Local in the foreground, on PORT (default 8000)
@@ -69,7 +70,7 @@ bench: ## Measure this store against the SDK's own stores, and keep that in benc
 	@cd internal/bench && go test -run '^$$' -bench . -timeout 2h . | tee $(CURDIR)/bench.out && ! grep -q ^FAIL $(CURDIR)/bench.out
 	@cd internal/bench && go run ./report < $(CURDIR)/bench.out
 
-bench-charts: bench.out ## Draw the README's charts from bench.out
+bench-charts: bench.out ## Draw the charts of docs/benchmarks.md from bench.out
 	@cd internal/bench && go run ./report -charts $(CURDIR)/docs < $(CURDIR)/bench.out
 
 bench.out:

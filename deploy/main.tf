@@ -10,7 +10,7 @@ variable "deletion_protection" {
 }
 
 variable "point_in_time_recovery" {
-  description = "Keep backups for 35 days. They are not needed, since a connected process fills an empty table."
+  description = "Keep backups for 35 days. They are not needed, because a connected process fills an empty table."
   type        = bool
   default     = false
 }
@@ -34,6 +34,9 @@ variable "trusted_service" {
 }
 
 locals {
+  # IAM is global: the same table name in another Region needs other names there.
+  iam_name = "${var.table_name}-${data.aws_region.current.id}"
+
   name_characters               = "/[^a-zA-Z0-9+=,.@_-]/"
   whole_table_policies          = { read-only = aws_iam_policy.read_only.arn, read-write = aws_iam_policy.read_write.arn }
   one_prefix_read_only_policies = { for prefix, policy in aws_iam_policy.one_prefix_read_only : "read-only-prefix-${prefix}" => policy.arn }
@@ -70,30 +73,30 @@ resource "aws_dynamodb_table" "flags" {
 }
 
 resource "aws_iam_policy" "read_only" {
-  name   = "${var.table_name}-read-only"
+  name   = "${local.iam_name}-read-only"
   policy = templatefile("${path.module}/policies/read-only.json", { table_arn = aws_dynamodb_table.flags.arn })
 }
 
 resource "aws_iam_policy" "read_write" {
-  name   = "${var.table_name}-read-write"
+  name   = "${local.iam_name}-read-write"
   policy = templatefile("${path.module}/policies/read-write.json", { table_arn = aws_dynamodb_table.flags.arn })
 }
 
 resource "aws_iam_policy" "one_prefix_read_only" {
   for_each = var.prefixes
-  name     = "${var.table_name}-read-only-prefix-${replace(each.key, local.name_characters, "-")}"
+  name     = "${local.iam_name}-read-only-prefix-${replace(each.key, local.name_characters, "-")}"
   policy   = templatefile("${path.module}/policies/one-prefix-read-only.json", { table_arn = aws_dynamodb_table.flags.arn, prefix = each.key })
 }
 
 resource "aws_iam_policy" "one_prefix" {
   for_each = var.prefixes
-  name     = "${var.table_name}-prefix-${replace(each.key, local.name_characters, "-")}"
+  name     = "${local.iam_name}-prefix-${replace(each.key, local.name_characters, "-")}"
   policy   = templatefile("${path.module}/policies/one-prefix.json", { table_arn = aws_dynamodb_table.flags.arn, prefix = each.key })
 }
 
 resource "aws_iam_policy" "use_key" {
   count  = var.kms_key_arn == null ? 0 : 1
-  name   = "${var.table_name}-use-key"
+  name   = "${local.iam_name}-use-key"
   policy = templatefile("${path.module}/policies/use-key.json", { key_arn = var.kms_key_arn })
 }
 
@@ -112,7 +115,7 @@ data "aws_iam_policy_document" "trust" {
 
 resource "aws_iam_role" "process" {
   for_each           = local.roles
-  name               = "${var.table_name}-${replace(each.key, local.name_characters, "-")}"
+  name               = "${local.iam_name}-${replace(each.key, local.name_characters, "-")}"
   assume_role_policy = data.aws_iam_policy_document.trust[0].json
 }
 
@@ -135,6 +138,9 @@ resource "aws_iam_role_policy_attachment" "lambda_logs" {
 }
 
 data "aws_partition" "current" {
+}
+
+data "aws_region" "current" {
 }
 
 resource "aws_iam_instance_profile" "process" {

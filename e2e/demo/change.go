@@ -11,7 +11,7 @@ import (
 const (
 	changedFlag     = "welcome-message"
 	changedUser     = "eve"
-	messageVariants = 3 // the variation that nobody gets before
+	messageVariants = 3 // the variation that nobody has got before
 )
 
 // change edits a flag on the server and follows it to the table and to the
@@ -42,7 +42,8 @@ func (d *demo) change(reader *reader) error {
 	if err != nil {
 		return err
 	}
-	d.show.changed(version, before, d.report.Changed, inTable, time.Since(start))
+	d.report.ChangeSeen = time.Since(start)
+	d.show.changed(version, before, d.report.Changed, inTable, d.report.ChangeSeen)
 	return nil
 }
 
@@ -62,5 +63,5 @@ func waitUntil(what string, done func() (bool, error)) error {
 			return err
 		}
 	}
-	return fmt.Errorf("waited %s in vain until %s", patience, what)
+	return fmt.Errorf("gave up after %s, waiting until %s", patience, what)
 }

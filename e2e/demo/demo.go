@@ -33,13 +33,15 @@ const (
 type Report struct {
 	Evaluations       []evaluation.Result // by the reading process, before the change
 	Changed           evaluation.Result   // by the reading process, after it
-	Rows              []localtable.Row    // the table at the end, after the outage
+	ChangeSeen        time.Duration       // how long that took
+	Rows              []localtable.Row    // the table at the end
 	ReaderPID         int
 	Outage            Outage
-	ServerConnections int // how many streams the LaunchDarkly service has had
+	Brownout          [2]Load // in the connected process and in the other one
+	ServerConnections int     // how many streams the LaunchDarkly service has had
 }
 
-// Run shows everything, and tells about it on out, in colors where asked for.
+// Run shows everything and describes it on out, in colors if asked for.
 func Run(out io.Writer, colors bool) (*Report, error) {
 	show := &printer{out: out, colors: colors}
 	show.title()
@@ -112,11 +114,18 @@ func (d *demo) run() error {
 	if err := d.goThroughOutage(writer, reader); err != nil {
 		return err
 	}
+	if err := d.goThroughBrownout(writer, reader); err != nil {
+		return err
+	}
 	d.report.Rows, err = d.table.Rows()
-	return err
+	if err != nil {
+		return err
+	}
+	d.show.summary(d.report)
+	return nil
 }
 
-// endpoint is DynamoDB as the processes are to see it.
+// endpoint is what the two processes use as DynamoDB.
 func (d *demo) endpoint() string { return "http://" + d.proxy.Address() }
 
 // startWriter starts the client that is connected to the LaunchDarkly service and

@@ -8,8 +8,8 @@ import (
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
 )
 
-// A Load is what evaluations were like that a process made for a while, as fast
-// as it could.
+// A Load sums up the evaluations that a process made for a while, as fast as it
+// could.
 type Load struct {
 	Evaluations int           `json:"evaluations"`
 	Defaults    int           `json:"defaults"` // those that got the default value
@@ -17,7 +17,7 @@ type Load struct {
 	Took        time.Duration `json:"took"`
 }
 
-// PerSecond is how many evaluations there were in a second.
+// PerSecond returns the number of evaluations per second.
 func (l Load) PerSecond() float64 { return float64(l.Evaluations) / l.Took.Seconds() }
 
 // evaluateFor evaluates one flag after the other.
@@ -44,7 +44,8 @@ type participant struct {
 	client *ld.LDClient
 	flags  []string
 	users  []ld.User
-	// withValues are the flags that are not the default value even on good days.
+	// withValues are the flags that have a value at the start. The others get the
+	// default value because they are off or deleted.
 	withValues []string
 }
 

@@ -11,6 +11,9 @@ import (
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
 )
 
+// oddKey is the key of one of the payload's flags.
+const oddKey = "prix/été: -50 % 🎉"
+
 // usersOf returns the users of the first flag, which are those of every flag.
 func usersOf(results []evaluation.Result) []string {
 	var users []string
@@ -45,12 +48,17 @@ func asJSON(value any) string {
 	return strings.TrimSpace(text.String())
 }
 
-// tallyReasons counts the kinds of reasons, in the order in which they occur.
+// tallyReasons counts the kinds of reasons, in the order in which they occur. Of
+// an error it takes the kind of the error.
 func tallyReasons(results []evaluation.Result) string {
 	var kinds []string
 	count := make(map[string]int)
 	for _, r := range results {
-		kind := strings.ToLower(strings.ReplaceAll(string(r.Reason.GetKind()), "_", " "))
+		name := string(r.Reason.GetKind())
+		if r.Reason.GetKind() == ld.EvalReasonError {
+			name = string(r.Reason.GetErrorKind())
+		}
+		kind := strings.ToLower(strings.ReplaceAll(name, "_", " "))
 		if !slices.Contains(kinds, kind) {
 			kinds = append(kinds, kind)
 		}

@@ -52,7 +52,7 @@ func (p policy) actions() []string {
 	return actions
 }
 
-// allows tells whether the policy allows a request for the table.
+// allows reports whether the policy allows a request for the table.
 func (p policy) allows(action string, partitionKeys []string) bool {
 	return slices.ContainsFunc(p.Statement, func(s statement) bool {
 		return s.Effect == "Allow" && slices.Contains(s.Resource, tableARN) && slices.Contains(s.Action, action) &&

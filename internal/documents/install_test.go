@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
@@ -18,11 +19,13 @@ import (
 
 func TestInstallFromAFolder(t *testing.T) {
 	t.Parallel()
-	folder := newUserModule(t)
-	replaceInModule(t, folder, absolute(t, root), "")
+	folder := newUserModule(t, absolute(t, root))
 
 	runGo(t, folder, nil, "mod", "tidy")
 	runGo(t, folder, nil, "build", "-o", os.DevNull, ".")
+
+	const sdk = "gopkg.in/launchdarkly/go-server-sdk.v4"
+	assert.Equal(t, requiredVersion(t, root, sdk), requiredVersion(t, folder, sdk))
 }
 
 func TestInstallAFork(t *testing.T) {
@@ -34,8 +37,7 @@ func TestInstallAFork(t *testing.T) {
 		"GOMODCACHE=" + overlay(t, goEnv(t, "GOMODCACHE")),
 		"GOFLAGS=-modcacherw", // the test's folder is removed afterwards
 	}
-	folder := newUserModule(t)
-	replaceInModule(t, folder, fork.Path, fork.Version)
+	folder := newUserModule(t, fork.String())
 
 	runGo(t, folder, environment, "mod", "tidy")
 	runGo(t, folder, environment, "build", "-o", os.DevNull, ".")
@@ -45,8 +47,7 @@ func TestInstallAFork(t *testing.T) {
 // they need in a vendor folder.
 func TestInstallIntoAVendorFolder(t *testing.T) {
 	t.Parallel()
-	folder := newUserModule(t)
-	replaceInModule(t, folder, absolute(t, root), "")
+	folder := newUserModule(t, absolute(t, root))
 	runGo(t, folder, nil, "mod", "tidy")
 	runGo(t, folder, nil, "mod", "vendor")
 	gopath := t.TempDir()
@@ -103,25 +104,21 @@ func overlay(t *testing.T, modules string) (folder string) {
 	return folder
 }
 
-// newUserModule makes a folder with the README's program, and with a go.mod that
-// has the README's lines but no replacement of this module.
-func newUserModule(t *testing.T) (folder string) {
+// newUserModule makes a module with the README's program and its "go mod edit",
+// but with another replacement of this module.
+func newUserModule(t *testing.T, replacement string) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
 	writeFile(t, readmeProgram(t), folder, "main.go")
-	var required []string
-	for _, block := range codeBlocks(readFile(t, root, "README.md"), "[a-z.]*") {
-		if strings.Contains(block, "require (") {
-			required = append(required, block)
-		}
-	}
-	require.Len(t, required, 1, "blocks with lines for go.mod")
-	writeFile(t, "module example.com/flags\n\ngo 1.25.0\n\n"+required[0], folder, "go.mod")
-	editModule(t, folder, func(module *modfile.File) {
-		for _, replace := range slices.Clone(module.Replace) {
-			require.NoError(t, module.DropReplace(replace.Old.Path, replace.Old.Version))
-		}
-	})
+	commands := matches(readFile(t, root, "README.md"), `(?m)^go (mod edit .+)$`)
+	require.Len(t, commands, 1)
+	arguments := strings.Fields(commands[0])
+	const replace = "-replace=" + modulePath + "="
+	i := slices.IndexFunc(arguments, func(argument string) bool { return strings.HasPrefix(argument, replace) })
+	require.GreaterOrEqual(t, i, 0)
+	arguments[i] = replace + replacement
+	runGo(t, folder, nil, "mod", "init", "example.com/flags")
+	runGo(t, folder, nil, arguments...)
 	return folder
 }
 
@@ -137,21 +134,13 @@ func readmeProgram(t *testing.T) string {
 	return programs[0]
 }
 
-// replaceInModule adds "replace <this module> => path version".
-func replaceInModule(t *testing.T, folder, path, version string) {
+// requiredVersion returns the version of a module that the go.mod in a folder
+// requires.
+func requiredVersion(t *testing.T, folder, path string) string {
 	t.Helper()
-	editModule(t, folder, func(module *modfile.File) {
-		require.NoError(t, module.AddReplace(modulePath, "", path, version))
-	})
-}
-
-func editModule(t *testing.T, folder string, edit func(*modfile.File)) {
-	t.Helper()
-	module, err := modfile.Parse("go.mod", []byte(readFile(t, folder, "go.mod")), nil)
+	file, err := modfile.Parse("go.mod", []byte(readFile(t, folder, "go.mod")), nil)
 	require.NoError(t, err)
-	edit(module)
-	module.Cleanup()
-	text, err := module.Format()
-	require.NoError(t, err)
-	writeFile(t, string(text), folder, "go.mod")
+	i := slices.IndexFunc(file.Require, func(r *modfile.Require) bool { return r.Mod.Path == path })
+	require.GreaterOrEqual(t, i, 0, path)
+	return file.Require[i].Mod.Version
 }

@@ -12,23 +12,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/mod/modfile"
 )
 
 const modulePath = "github.com/launchdarkly/go-server-sdk/lddynamodb"
-
-func TestReadmeHasTheVersionOfTheSDK(t *testing.T) {
-	t.Parallel()
-	const sdk = "gopkg.in/launchdarkly/go-server-sdk.v4"
-	version := func(folder string) string {
-		module, err := modfile.Parse("go.mod", []byte(readFile(t, folder, "go.mod")), nil)
-		require.NoError(t, err)
-		i := slices.IndexFunc(module.Require, func(r *modfile.Require) bool { return r.Mod.Path == sdk })
-		require.GreaterOrEqual(t, i, 0)
-		return module.Require[i].Mod.Version
-	}
-	assert.Equal(t, version(root), version(newUserModule(t)))
-}
 
 func TestReadmeHasEveryOption(t *testing.T) {
 	t.Parallel()

@@ -17,21 +17,18 @@ import (
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
 )
 
-// Somebody who searches the documents for a part of an error finds it: the error
-// of each failure contains a text of theirs that is set as code and is more than
-// a name.
-func TestDocumentsExplainErrors(t *testing.T) {
+// Whoever searches docs/troubleshooting.md for a part of an error finds it: the
+// error of each failure contains a text there that is set as code and is more
+// than a name.
+func TestTroubleshootingExplainsErrors(t *testing.T) {
 	t.Parallel()
-	var explained []string
-	for _, path := range documentPaths(t) {
-		explained = append(explained, matches(readFile(t, path), "`([^`\n]+)`")...)
-	}
+	explained := matches(readFile(t, root, "docs", "troubleshooting.md"), "`([^`\n]+)`")
 	explained = slices.DeleteFunc(explained, func(text string) bool { return strings.Count(text, " ") < 4 })
 	for name, fail := range failures {
 		_, err := newStore(t, "no-table", fail(t)...).Get(ld.Features, "my-flag")
 		require.Error(t, err, name)
 		assert.True(t, slices.ContainsFunc(explained, func(text string) bool { return strings.Contains(err.Error(), text) }),
-			"no document explains %q", err)
+			"docs/troubleshooting.md does not explain %q", err)
 	}
 }
 
@@ -69,7 +66,7 @@ func refusedWith(code, message string) func(*testing.T) []lddynamodb.FeatureStor
 	}
 }
 
-// silence is a network that swallows requests.
+// silence is a network that drops requests.
 type silence struct{}
 
 // RoundTrip implements http.RoundTripper.

@@ -14,7 +14,7 @@ import (
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/bench/svg"
 )
 
-// A chart shows how ours compares with another store, which is 100 %: panels
+// A chart shows how ours compares with another store, which is 100%: panels
 // side by side, each with a horizontal bar for each row.
 type chart struct {
 	title  string

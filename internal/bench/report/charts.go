@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 )
 
-// drawCharts draws the README's charts.
+// drawCharts draws the charts of docs/benchmarks.md.
 func drawCharts(rs *results, folder string) error {
 	for name, newChart := range map[string]func(*results) (chart, error){
 		"init.svg":    initChart,
@@ -24,7 +24,7 @@ func drawCharts(rs *results, folder string) error {
 }
 
 func initChart(rs *results) (chart, error) {
-	c := chart{title: "Init, in % of the SDK's own DynamoDB store", panels: []panel{
+	c := chart{title: "Init (the SDK's own DynamoDB store: 100%)", panels: []panel{
 		{title: "Time, at 20 ms a request", unit: "sec/op"},
 		{title: "Write units", unit: "WCU/op"},
 	}}
@@ -43,7 +43,7 @@ func initChart(rs *results) (chart, error) {
 }
 
 func hitChart(rs *results) (chart, error) {
-	c := chart{title: "Reads from memory, in % of the SDK's in-memory store", panels: []panel{
+	c := chart{title: "Reads from memory (the SDK's in-memory store: 100%)", panels: []panel{
 		{title: "Time of a Get", unit: "sec/op"},
 		{title: "Time of an All", unit: "sec/op"},
 	}}
@@ -61,8 +61,8 @@ func hitChart(rs *results) (chart, error) {
 }
 
 func refreshChart(rs *results) (chart, error) {
-	c := chart{title: "Reading 1,000 flags, in % of the SDK's own DynamoDB store", panels: []panel{
-		{title: "Processor time", unit: "cpu-sec/op"},
+	c := chart{title: "Reading 1,000 flags (the SDK's own DynamoDB store: 100%)", panels: []panel{
+		{title: "CPU time", unit: "cpu-sec/op"},
 		{title: "Allocations", unit: "allocs/op"},
 	}}
 	for _, r := range []struct{ label, benchmark string }{

@@ -1,6 +1,6 @@
 // Command report reads from its standard input what the benchmarks of package
 // bench printed. It prints tables that have the stores side by side or, with
-// -charts, draws the charts of the README.
+// -charts, draws the charts of docs/benchmarks.md.
 package main
 
 import (

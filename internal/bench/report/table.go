@@ -15,7 +15,7 @@ var units = []struct {
 	format      func(value float64) string
 }{
 	{"sec/op", "time (s)", scaled},
-	{"cpu-sec/op", "processor time (s)", scaled},
+	{"cpu-sec/op", "CPU time (s)", scaled},
 	{"allocs/op", "allocations", whole},
 	{"B/op", "memory allocated (bytes)", scaled},
 	{"requests/op", "requests", whole},
@@ -71,12 +71,12 @@ func percent(value, of float64) string {
 	case of == 0:
 		return ""
 	case value == 0:
-		return "0 %"
+		return "0%"
 	case share < 0.1:
-		return "under 0.1 %"
+		return "under 0.1%"
 	case share < 10:
-		return fmt.Sprintf("%.1f %%", share)
+		return fmt.Sprintf("%.1f%%", share)
 	default:
-		return fmt.Sprintf("%.0f %%", share)
+		return fmt.Sprintf("%.0f%%", share)
 	}
 }
