@@ -48,6 +48,19 @@ func (f *flight) run(work func() error) {
 	f.err = work()
 }
 
+// start begins work in a goroutine of its own, for somebody who waits for its result.
+func start(work func() error) *flight {
+	f := newFlight(nil)
+	go f.run(work)
+	return f
+}
+
+// result waits for the work's end.
+func (f *flight) result() error {
+	f.wait(forever)
+	return f.err
+}
+
 // wait returns when the work is done, or false if it makes no progress for so long. It
 // panics if the work did.
 func (f *flight) wait(patience time.Duration) bool {

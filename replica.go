@@ -4,7 +4,6 @@ import (
 	"hash/maphash"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -209,47 +208,59 @@ func (r *replica) fill() *completeSet {
 	return set
 }
 
-// begin waits for what is just being stored, and returns the number of changes so
-// far: what a request that begins now finds is not older than they are.
-func (r *replica) begin() (since uint64) {
+// A moment is when a request began: what it finds is not older than so many changes,
+// if its reads are consistent.
+type moment struct {
+	changes    uint64
+	consistent bool
+}
+
+// begin waits for what is just being stored, and returns the moment after that.
+func (r *replica) begin(consistent bool) moment {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.changes
+	return moment{r.changes, consistent}
 }
 
 // note stores what a request that began then has found of a row, and returns what is
-// served from now on. It returns false if the request has to be made again, because
-// everything was replaced meanwhile.
-func (r *replica) note(since uint64, f *found) (item ld.VersionedData, ok bool) {
+// served from now on. It returns false if the request has to be made again, with
+// consistent reads: because everything was replaced meanwhile, or the answer may be
+// older than what is known.
+func (r *replica) note(since moment, f *found) (item ld.VersionedData, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.replaced > since {
+	if r.replaced > since.changes || r.isAhead(since, f) {
 		return nil, false
 	}
 	return r.serve(r.merge(since, f), f)
 }
 
+func (r *replica) isAhead(since moment, f *found) bool {
+	known := r.record(f.key)
+	return !since.consistent && known != nil && !known.isKept() && !known.isOf(f.row) && !known.isOlderThan(f.row)
+}
+
 // noteAll does the same for all rows of a partition, and returns the complete set.
-func (r *replica) noteAll(since uint64, rows []found) (items map[string]ld.VersionedData, ok bool) {
+func (r *replica) noteAll(since moment, rows []found) (items map[string]ld.VersionedData, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.replaced > since {
-		return nil, false
-	}
+	ok = r.replaced <= since.changes
 	known, seen := r.counts.present, 0
 	served := make(map[string]ld.VersionedData)
 	note := func(f *found) {
+		if ok = ok && !r.isAhead(since, f); !ok {
+			return
+		}
 		rec := r.record(f.key)
 		if rec == nil || rec.late || !rec.isOf(f.row) { // else the TTL of the set is enough
 			rec = r.merge(since, f)
 		}
 		item, isKnown := r.serve(rec, f)
-		ok = ok && isKnown
+		ok = isKnown
 		if r.ttl == 0 && item != nil && !item.IsDeleted() {
 			served[f.key] = item
 		}
 	}
-	ok = true
 	for i := range rows {
 		if rec := r.record(rows[i].key); rec != nil && !rec.isAbsent() {
 			seen++
@@ -259,7 +270,7 @@ func (r *replica) noteAll(since uint64, rows []found) (items map[string]ld.Versi
 	if known > seen {
 		r.noteMissing(rows, note)
 	}
-	if r.ttl == 0 {
+	if !ok || r.ttl == 0 {
 		return served, ok
 	}
 	set := completeSet{expires: r.expiry(r.complete.Load() == nil)}
@@ -287,7 +298,7 @@ func (r *replica) noteMissing(rows []found, note func(*found)) {
 
 // merge is the rule by which all that reads and writes have found becomes known. It
 // returns the record that holds from now on. The caller has the lock.
-func (r *replica) merge(since uint64, f *found) *record {
+func (r *replica) merge(since moment, f *found) *record {
 	known := r.record(f.key)
 	switch {
 	case known == nil && r.ttl == 0 && f.row.isNone():
@@ -296,7 +307,7 @@ func (r *replica) merge(since uint64, f *found) *record {
 		return r.store(known, f)
 	case known.isOf(f.row): // first, because of two reads at the same time the second one finds nothing new
 		return r.keepItem(f.key, known, f.row)
-	case known.change > since && !known.isOlderThan(f.row):
+	case known.change > since.changes && !known.isOlderThan(f.row):
 		return known // a later request has found out more
 	case known.isKept() && (f.fault != nil || known.isNewerThan(f.row)):
 		return r.keepItem(f.key, known, f.row)
@@ -432,14 +443,6 @@ func (r *replica) hasMoreRows(than int) bool {
 		return true
 	})
 	return rows > than
-}
-
-// isAhead reports whether some of the rows are older than what is known, or missing.
-func (r *replica) isAhead(rows []found) bool {
-	return r.hasMoreRows(len(rows)) || slices.ContainsFunc(rows, func(f found) bool {
-		rec := r.record(f.key)
-		return rec.hasRow() && !rec.isOf(f.row) && !rec.isOlderThan(f.row)
-	})
 }
 
 // isKept reports whether all that is known may be served if the table can't be asked

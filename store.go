@@ -16,12 +16,6 @@ import (
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 )
 
-// replicationLag is a generous bound of the time in which a write reaches all
-// of DynamoDB's replicas, usually within a second. During a write of this process
-// and for so long after it, its reads are consistent, whatever ConsistentReads
-// says, and so never older than what it wrote.
-const replicationLag = 5 * time.Second
-
 var _ interface {
 	utils.NonAtomicFeatureStoreCore
 	utils.FeatureStoreCoreStatus
@@ -75,8 +69,13 @@ func (s *store) Close() (err error) {
 	s.closing.Do(func() {
 		s.cancel()
 		s.background.wait()
-		if n := s.currentStatus().Unsaved; n > 0 {
-			err = fmt.Errorf("closed with %d items that DynamoDB table %q does not have", n, s.table.name)
+		n := 0
+		for _, r := range *s.replicas.Load() {
+			waiting, _ := r.unsaved()
+			n += waiting
+		}
+		if n > 0 {
+			err = fmt.Errorf("closed before %d items could be written to DynamoDB table %q", n, s.table.name)
 			s.loggers.Warnf("%s", err)
 		}
 	})
@@ -243,19 +242,13 @@ func (s *store) refresh(r *replica, key string) {
 
 // load reads an item, and returns what is served from now on.
 func (s *store) load(r *replica, key string) (ld.VersionedData, error) {
-	consistent := s.readsConsistently()
-	for {
-		since := r.begin()
+	for consistent := s.consistentReads; ; consistent = true {
+		since := r.begin(consistent)
 		f, err := s.find(s.outage.run, r, key, consistent)
 		if err != nil {
 			return nil, err
 		}
-		rec := r.record(key)
-		if rec.hasRow() && !consistent && !rec.isOlderThan(f.row) && !rec.isOf(f.row) {
-			consistent = true // the answer may be older than what is known
-			continue
-		}
-		if rec.hasRow() && f.row.isNone() {
+		if r.record(key).hasRow() && f.row.isNone() {
 			if err := s.checkDataSet(); err != nil {
 				return nil, err
 			}
@@ -293,16 +286,11 @@ func (s *store) getRow(run runner, key rowKey, consistent bool) (response *respo
 
 // loadAll reads all items of a kind, and calls a function after each page.
 func (s *store) loadAll(r *replica, progress func()) (map[string]ld.VersionedData, error) {
-	consistent := s.readsConsistently()
-	for {
-		since := r.begin()
+	for consistent := s.consistentReads; ; consistent = true {
+		since := r.begin(consistent)
 		rows, err := s.findAll(r, consistent, progress)
 		if err != nil {
 			return nil, err
-		}
-		if !consistent && r.isAhead(rows) {
-			consistent = true // the answer may be older than what is known
-			continue
 		}
 		if r.hasMoreRows(len(rows)) {
 			if err := s.checkDataSet(); err != nil {
@@ -382,8 +370,6 @@ func (s *store) logMalformed(f found) {
 func (s *store) IsStoreAvailable() bool {
 	return s.isClosed() || (!s.outage.isKnown() && !s.isWaiting() && s.writes.mayTell())
 }
-
-func (s *store) readsConsistently() bool { return s.consistentReads || s.writes.areRecent() }
 
 func (s *store) isClosed() bool { return s.ctx.Err() != nil }
 

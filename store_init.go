@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,48 +102,38 @@ func (p *kindPlan) noteStored() {
 // carryOut writes what differs from the table, in an order that other processes can
 // rely on: each kind after the one before it, a flag after the flags that are its
 // prerequisites. Then it deletes what is obsolete, and says last of all that the
-// data set is complete. Kinds are read while others are written.
+// data set is complete.
 func (s *store) carryOut(plan []*kindPlan) error {
-	inited := start(func() (bool, error) { return s.isInited(s.outage.ask) })
-	compared := make([]func() (*kindPlan, error), len(plan))
-	for i, p := range plan {
-		compared[i] = start(func() (*kindPlan, error) { return p, s.compare(p) })
-	}
-	err := s.writeKinds(compared)
-	for _, wait := range compared {
-		_, _ = wait() // nothing changes the plan after this
-	}
-	isInited, initedErr := inited()
-	if isDenial(initedErr) {
-		initedErr = nil // writing the row may be allowed
-	}
-	if err == nil && !isInited {
-		if err = initedErr; err == nil {
-			err = s.putInited(s.outage.run)
-		}
-	}
-	return err
-}
-
-// start runs a function at the same time. What it returns waits for the result, and
-// panics if the function did.
-func start[T any](run func() (T, error)) (wait func() (T, error)) {
-	var result T
-	f := newFlight(nil)
-	go f.run(func() (err error) {
-		result, err = run()
+	var isInited bool
+	inited := start(func() (err error) {
+		isInited, err = s.isInited(s.outage.ask)
 		return err
 	})
-	return func() (T, error) {
-		f.wait(forever)
-		return result, f.err
+	compared := make([]*flight, len(plan))
+	for i, p := range plan {
+		compared[i] = start(func() error { return s.compare(p) })
 	}
+	initedErr := inited.result()
+	var err error
+	for _, f := range compared {
+		err = cmp.Or(err, f.result())
+	}
+	if err == nil {
+		err = s.writeKinds(plan)
+	}
+	if err != nil || isInited {
+		return err
+	}
+	if initedErr != nil && !isDenial(initedErr) { // writing the row may be allowed
+		return initedErr
+	}
+	return s.putInited(s.outage.run)
 }
 
 func (s *store) putInited(run runner) error {
 	key := s.initedKey()
 	return run(s.ctx, target{putItem, key}, func() error {
-		return s.writes.send(func() error { return s.table.putInited(s.ctx, key) })
+		return s.table.putInited(s.ctx, key)
 	})
 }
 
@@ -174,21 +165,16 @@ func (p *kindPlan) compareRow(stored row) {
 
 // writeKinds writes each wave when the one before it is in the table, and deletes
 // obsolete rows at the end.
-func (s *store) writeKinds(compared []func() (*kindPlan, error)) error {
+func (s *store) writeKinds(plan []*kindPlan) error {
 	writer := s.newBatchWriter()
-	for _, wait := range compared {
-		p, err := wait()
-		if err != nil {
-			return err
-		}
+	for _, p := range plan {
 		for _, wave := range waves(p.rows, func(key string) ld.VersionedData { return p.items[key].known() }) {
 			if err := s.writeBatches(p, wave, writer); err != nil {
 				return err
 			}
 		}
 	}
-	for _, wait := range compared {
-		p, _ := wait()
+	for _, p := range plan {
 		if err := s.writeBatches(p, p.obsolete, writer); err != nil {
 			return err
 		}
@@ -200,27 +186,25 @@ func (s *store) writeBatches(p *kindPlan, rows []row, writer *batchWriter) error
 	if len(rows) == 0 {
 		return nil
 	}
-	return s.writes.send(func() error {
-		invalid, err := writer.write(s.ctx, p.replica.namespace, rows)
-		for _, key := range invalid {
-			s.refuse(p.replica, p.items[key], errors.New("DynamoDB calls it invalid"))
-		}
-		if isThrottle(err) {
-			s.outage.refuse(target{batchWriteItem, rowKey{namespace: p.replica.namespace}}, err)
-		}
-		if err != nil {
-			return err
-		}
-		if rows[0].item == nil {
-			p.deleted, p.obsolete = len(rows), nil
-			return nil
-		}
-		p.written += len(rows) - len(invalid)
-		for _, r := range rows {
-			delete(p.rows, r.key)
-		}
+	invalid, err := writer.write(s.ctx, p.replica.namespace, rows)
+	for _, key := range invalid {
+		s.refuse(p.replica, p.items[key], errors.New("DynamoDB calls it invalid"))
+	}
+	if isThrottle(err) {
+		s.outage.refuse(target{batchWriteItem, rowKey{namespace: p.replica.namespace}}, err)
+	}
+	if err != nil {
+		return err
+	}
+	if rows[0].item == nil {
+		p.deleted, p.obsolete = len(rows), nil
 		return nil
-	})
+	}
+	p.written += len(rows) - len(invalid)
+	for _, r := range rows {
+		delete(p.rows, r.key)
+	}
+	return nil
 }
 
 func (s *store) newBatchWriter() *batchWriter {

@@ -220,7 +220,7 @@ func (s *store) writeItemLate(run runner, r *replica, key string, waiting *recor
 		}
 		item := receive(r.namespace, known.item)
 		if known.row.isSame(item.id) {
-			s.note(r, known.change, &found{key: key, row: item.id, item: known.item, own: true})
+			s.note(r, moment{known.change, true}, &found{key: key, row: item.id, item: known.item, own: true})
 			return nil
 		}
 		stored, err := s.put(run, r, &item, known)

@@ -5,7 +5,6 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/semaphore"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -21,8 +20,6 @@ type writes struct {
 	arrivals atomic.Int64 // so far
 	underWay atomic.Int64 // of these
 	toldAt   atomic.Int64 // arrivals when the SDK was last told that the store is available
-	ended    atomic.Int64 // when the latest request that writes ended, in Unix nanoseconds
-	sending  atomic.Int64 // requests that write
 }
 
 func (w *writes) mayTell() bool {
@@ -32,21 +29,6 @@ func (w *writes) mayTell() bool {
 	}
 	w.toldAt.Store(arrivals)
 	return true
-}
-
-// send makes a request that writes.
-func (w *writes) send(request func() error) error {
-	w.sending.Add(1)
-	defer func() {
-		w.ended.Store(time.Now().UnixNano())
-		w.sending.Add(-1)
-	}()
-	return request()
-}
-
-// areRecent reports whether eventually consistent reads may miss a write.
-func (w *writes) areRecent() bool {
-	return w.sending.Load() > 0 || time.Since(time.Unix(0, w.ended.Load())) < replicationLag
 }
 
 // UpsertInternal stores an item unless the table has the same version of it or a
@@ -133,17 +115,15 @@ func (s *store) unsavedError(err error, what string) error {
 // that is as new as a malformed row takes its place.
 func (s *store) put(run runner, r *replica, item *received, waiting *record) (stored bool, err error) {
 	key := item.row.key
-	since := r.begin()
+	since := r.begin(true)
 	if waiting != nil && waiting.state == waits {
-		since = waiting.change
+		since.changes = waiting.change
 	}
 	write := s.table.putIfNewer
 	for {
-		err := run(s.ctx, target{putItem, item.row.rowKey}, func() error {
-			return s.writes.send(func() (err error) {
-				stored, err = write(s.ctx, item.row)
-				return err
-			})
+		err := run(s.ctx, target{putItem, item.row.rowKey}, func() (err error) {
+			stored, err = write(s.ctx, item.row)
+			return err
 		})
 		if isInvalidItem(err) {
 			s.refuse(r, item, err)
@@ -175,9 +155,9 @@ func (s *store) put(run runner, r *replica, item *received, waiting *record) (st
 }
 
 // note stores what a write has found, even if everything was forgotten meanwhile.
-func (s *store) note(r *replica, since uint64, f *found) {
+func (s *store) note(r *replica, since moment, f *found) {
 	if _, ok := r.note(since, f); !ok {
-		r.note(r.begin(), f)
+		r.note(r.begin(true), f)
 	}
 	s.logMalformed(*f)
 }
