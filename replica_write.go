@@ -125,6 +125,7 @@ func (r *replica) replace(since uint64, items map[string]*received) {
 	r.changes++
 	r.replaced = r.changes
 	r.complete.Store(&completeSet{expires: r.expiry(false)})
+	r.fill()
 }
 
 // recordOf returns the record of an item whose Init the table has taken.

@@ -244,7 +244,7 @@ func (s *store) refresh(r *replica, key string) {
 func (s *store) load(r *replica, key string) (ld.VersionedData, error) {
 	for consistent := s.consistentReads; ; consistent = true {
 		since := r.begin(consistent)
-		f, err := s.find(s.outage.run, r, key, consistent)
+		f, err := s.find(s.ctx, s.outage.run, r, key, consistent)
 		if err != nil {
 			return nil, err
 		}
@@ -264,8 +264,8 @@ func (s *store) load(r *replica, key string) (ld.VersionedData, error) {
 type runner func(ctx context.Context, of target, request func() error) error
 
 // find reads a row.
-func (s *store) find(run runner, r *replica, key string, consistent bool) (found, error) {
-	response, err := s.getRow(run, rowKey{r.namespace, key}, consistent)
+func (s *store) find(ctx context.Context, run runner, r *replica, key string, consistent bool) (found, error) {
+	response, err := s.getRow(ctx, run, rowKey{r.namespace, key}, consistent)
 	if err != nil {
 		return found{}, err
 	}
@@ -276,9 +276,9 @@ func (s *store) find(run runner, r *replica, key string, consistent bool) (found
 	return r.decode(response.rows[0]), nil
 }
 
-func (s *store) getRow(run runner, key rowKey, consistent bool) (response *response, err error) {
-	err = run(s.ctx, target{getItem, key}, func() (err error) {
-		response, err = s.table.get(s.ctx, key, consistent)
+func (s *store) getRow(ctx context.Context, run runner, key rowKey, consistent bool) (response *response, err error) {
+	err = run(ctx, target{getItem, key}, func() (err error) {
+		response, err = s.table.get(ctx, key, consistent)
 		return err
 	})
 	return response, err

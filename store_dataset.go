@@ -62,7 +62,7 @@ func (s *store) readInitialized() {
 
 // isInited reads whether the table says that it holds a full data set.
 func (s *store) isInited(run runner) (bool, error) {
-	response, err := s.getRow(run, s.initedKey(), true)
+	response, err := s.getRow(s.ctx, run, s.initedKey(), true)
 	if err != nil {
 		return false, err
 	}

@@ -22,8 +22,36 @@ func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) err
 	for i, collection := range collections {
 		plan[i] = newKindPlan(s.replica(collection.Kind), collection.Items)
 	}
-	keep := func() { s.keepInit(plan) }
-	return s.unsavedError(s.finish(allWrites, func() error { return s.init(plan) }, keep), "init")
+	return s.unsavedError(s.finishInit(plan), "init")
+}
+
+// finishInit carries out an Init. Stores of a factory wait no longer if there is no
+// answer for some time: then it goes on in the background, and what it brings is kept
+// meanwhile.
+func (s *store) finishInit(plan []*kindPlan) error {
+	var keep sync.Once // at first; the Init does it again when it is its turn
+	init := func() error {
+		err := s.inTurn(s.ctx, allWrites, func() error {
+			keep.Do(func() {})
+			return s.init(plan)
+		})
+		if err != nil {
+			s.wake()
+		}
+		return err
+	}
+	if s.reportsUnsaved {
+		return init()
+	}
+	f := newFlight(s.outage.answers.Load)
+	if !s.background.start(func() { f.run(init) }) {
+		return init()
+	}
+	if !f.wait(allPatience) {
+		keep.Do(func() { s.keepInit(plan) })
+		return nil
+	}
+	return f.err
 }
 
 // keepInit stores what an Init brings, so that it is served and waits.

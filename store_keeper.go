@@ -157,7 +157,7 @@ func (s *store) writeLate() (failed error) {
 		}
 	}
 	if failed == nil && s.data.initWaits.Load() {
-		failed = s.inTurn(func() error {
+		failed = s.ifNoInit(func() error {
 			if s.hasUnwritten() {
 				return nil // it has come meanwhile
 			}
@@ -213,7 +213,7 @@ func (s *store) writeKindLate(r *replica) (failed error) {
 
 // writeItemLate writes an item if it still waits.
 func (s *store) writeItemLate(run runner, r *replica, key string, waiting *record) error {
-	return s.inTurn(func() error {
+	return s.ifNoInit(func() error {
 		known := r.record(key)
 		if known == nil || known.state != waits || known.change != waiting.change {
 			return nil
@@ -223,7 +223,7 @@ func (s *store) writeItemLate(run runner, r *replica, key string, waiting *recor
 			s.note(r, moment{known.change, true}, &found{key: key, row: item.id, item: known.item, own: true})
 			return nil
 		}
-		stored, err := s.put(run, r, &item, known)
+		stored, err := s.put(s.ctx, run, r, &item, known)
 		if stored {
 			s.outage.wroteLate()
 		}
@@ -231,9 +231,9 @@ func (s *store) writeItemLate(run runner, r *replica, key string, waiting *recor
 	})
 }
 
-// inTurn makes a late write, unless an Init is under way or has to wait for others: it
-// has newer data.
-func (s *store) inTurn(write func() error) error {
+// ifNoInit makes a late write, unless an Init is under way or waits for its turn: it has
+// newer data.
+func (s *store) ifNoInit(write func() error) error {
 	if !s.writes.turns.TryAcquire(1) {
 		return nil
 	}

@@ -1,9 +1,9 @@
 package lddynamodb
 
 import (
+	"context"
 	"fmt"
 	"math"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
@@ -40,61 +40,49 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	}
 	r := s.replica(kind)
 	update := receive(r.namespace, item)
-	err := s.finish(1, func() error { return s.update(r, update) }, func() { r.keep(&update) })
-	return r.record(update.row.key).known(), s.unsavedError(err, fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version))
+	ctx, cancel := s.ctx, func() {}
+	if !s.reportsUnsaved {
+		ctx, cancel = context.WithTimeout(s.ctx, allPatience) // after that it waits
+	}
+	defer cancel()
+	err := s.inTurn(ctx, 1, func() error { return s.update(ctx, r, &update) })
+	if err != nil {
+		r.keep(&update)
+		s.wake()
+	}
+	return r.record(update.row.key).known(),
+		s.unsavedError(err, fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version))
+}
+
+// inTurn makes a write when it is its turn.
+func (s *store) inTurn(ctx context.Context, weight int64, write func() error) error {
+	s.writes.arrivals.Add(1)
+	s.writes.underWay.Add(1)
+	defer s.writes.underWay.Add(-1)
+	if err := s.writes.turns.Acquire(ctx, weight); err != nil {
+		return err
+	}
+	defer s.writes.turns.Release(weight)
+	return write()
 }
 
 // update keeps an item and writes it. Of one that can't be stored the table may have a
 // newer version.
-func (s *store) update(r *replica, item received) error {
+func (s *store) update(ctx context.Context, r *replica, item *received) error {
 	if item.fault != nil && canBeSortKey(item.row.key) {
 		_, _ = s.load(r, item.row.key)
 	}
-	known, isNew := r.keep(&item)
+	known, isNew := r.keep(item)
 	switch {
 	case item.fault != nil && isNew:
-		s.logUnstorable(&item)
+		s.logUnstorable(item)
 		s.wake()
 		return nil
 	case item.fault != nil, !isNew && known.isKept():
 		return nil // what is known is as new
 	}
-	_, err := s.put(s.outage.run, r, &item, known)
+	_, err := s.put(ctx, s.outage.run, r, item, known)
 	return err
-}
-
-// finish makes a write when it is its turn. Stores of a factory wait no longer if there
-// is no answer for some time: then the write goes on in the background, and what it
-// brings is kept meanwhile.
-func (s *store) finish(weight int64, write func() error, keep func()) error {
-	s.writes.arrivals.Add(1)
-	s.writes.underWay.Add(1)
-	var begin sync.Once
-	run := func() error {
-		defer s.writes.underWay.Add(-1)
-		if err := s.writes.turns.Acquire(s.ctx, weight); err != nil {
-			return err
-		}
-		defer s.writes.turns.Release(weight)
-		begin.Do(func() {})
-		err := write()
-		if err != nil {
-			s.wake()
-		}
-		return err
-	}
-	if s.reportsUnsaved {
-		return run()
-	}
-	f := newFlight(s.outage.answers.Load)
-	if !s.background.start(func() { f.run(run) }) {
-		return run()
-	}
-	if !f.wait(allPatience) {
-		begin.Do(keep)
-		return nil
-	}
-	return f.err
 }
 
 // unsavedError returns what the SDK is told of a write that failed. What waits is a
@@ -113,7 +101,7 @@ func (s *store) unsavedError(err error, what string) error {
 // put writes an item unless the row is as new, and notes which of them the table has
 // then. It tries again if, by then, the row that had been newer is gone. An item
 // that is as new as a malformed row takes its place.
-func (s *store) put(run runner, r *replica, item *received, waiting *record) (stored bool, err error) {
+func (s *store) put(ctx context.Context, run runner, r *replica, item *received, waiting *record) (stored bool, err error) {
 	key := item.row.key
 	since := r.begin(true)
 	if waiting != nil && waiting.state == waits {
@@ -121,8 +109,8 @@ func (s *store) put(run runner, r *replica, item *received, waiting *record) (st
 	}
 	write := s.table.putIfNewer
 	for {
-		err := run(s.ctx, target{putItem, item.row.rowKey}, func() (err error) {
-			stored, err = write(s.ctx, item.row)
+		err := run(ctx, target{putItem, item.row.rowKey}, func() (err error) {
+			stored, err = write(ctx, item.row)
 			return err
 		})
 		if isInvalidItem(err) {
@@ -134,7 +122,7 @@ func (s *store) put(run runner, r *replica, item *received, waiting *record) (st
 		}
 		f := found{key: key, row: item.id, item: item.item, own: true}
 		if !stored {
-			if f, err = s.find(run, r, key, true); err != nil {
+			if f, err = s.find(ctx, run, r, key, true); err != nil {
 				return false, err
 			}
 		}
