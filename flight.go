@@ -146,11 +146,13 @@ func (s *flights) end(key flightKey, f *flight) {
 
 // isLate reports whether the read takes longer than anybody waits who knows what to
 // serve.
-func (f *flight) isLate(key flightKey) bool {
-	if key.key == "" {
-		return time.Since(f.began) > allPatience
+func (f *flight) isLate(key flightKey) bool { return time.Since(f.began) > patienceFor(key.key) }
+
+func patienceFor(key string) time.Duration {
+	if key == "" {
+		return allPatience
 	}
-	return time.Since(f.began) > getPatience
+	return getPatience
 }
 
 // areTooMany reports whether no read may begin that nobody waits for.

@@ -211,7 +211,7 @@ func (r *replica) waiting() map[string]*record {
 func (r *replica) delay(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known := r.record(key); known != nil && known.item != nil && r.ttl > 0 {
+	if known := r.record(key); known != nil && known.item != nil && r.keepsStale && r.ttl > 0 {
 		rec := *known
 		rec.late, rec.expires = true, time.Now().Add(min(r.ttl, retryPause)).UnixNano()
 		r.records.Store(key, &rec)

@@ -97,60 +97,28 @@ func (s *store) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 	if item, hit := r.get(key); hit {
 		return item, nil
 	}
-	rec := r.record(key)
+	known := r.record(key)
 	if !canBeSortKey(key) {
-		return rec.known(), nil
+		return known.known(), nil
 	}
-	if failing := s.outage.fact(target{getItem, rowKey{namespace: r.namespace}}); failing != nil {
-		if rec.known() != nil && r.keepsStale {
-			return rec.item, nil // in an outage this is the hot path
-		}
-		return s.lastKnown(r, key, failing.errorFor(target{getItem, rowKey{r.namespace, key}}))
-	}
-	if s.ttl == 0 {
-		item, err := s.load(r, key)
-		if err != nil {
-			return s.lastKnown(r, key, err)
-		}
-		return item, nil
-	}
-	return s.miss(r, key, rec)
-}
-
-// miss reads an item, alone or with others who ask for it. What is known is served
-// if that takes long.
-func (s *store) miss(r *replica, key string, rec *record) (ld.VersionedData, error) {
-	patience := forever
-	if rec.known() != nil && r.keepsStale {
-		patience = getPatience
-		if s.flights.slow.Load() || rec.late || s.staleValues == RefreshStaleValuesAsync {
-			s.refresh(r, key)
-			return rec.item, nil
-		}
-	}
-	f := s.read(r, key)
-	if !f.wait(patience) {
-		s.flights.slow.Store(true)
-		r.delay(key)
-		return r.record(key).known(), nil
-	}
-	if f.err != nil {
-		return s.lastKnown(r, key, f.err)
-	}
-	return r.record(key).known(), nil
-}
-
-// lastKnown answers a read that failed.
-func (s *store) lastKnown(r *replica, key string, err error) (ld.VersionedData, error) {
-	s.wake()
-	rec := r.record(key)
-	if rec != nil && (r.keepsStale || rec.isKept() || rec.state == removed) {
-		return rec.item, nil
-	}
-	if r.keepsStale && r.complete.Load() != nil {
+	isLate := known != nil && known.late
+	item, err := s.read(r, target{getItem, rowKey{r.namespace, key}}, known.known() != nil, isLate)
+	known = r.record(key)
+	switch {
+	case err == nil && s.ttl == 0:
+		return asItem(item), nil
+	case err == nil, known != nil && (r.keepsStale || known.isKept() || known.state == removed):
+		return known.known(), nil
+	case r.keepsStale && r.complete.Load() != nil:
 		return nil, nil // all that there is was known, and this was not there
 	}
+	s.wake()
 	return nil, err
+}
+
+func asItem(value any) ld.VersionedData {
+	item, _ := value.(ld.VersionedData)
+	return item
 }
 
 // GetAllInternal returns all items of a kind from memory, or reads them.
@@ -163,62 +131,61 @@ func (s *store) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.Version
 	if fresh {
 		return known, nil
 	}
-	keep := known != nil && r.keepsStale
-	if failing := s.outage.fact(target{query, rowKey{namespace: r.namespace}}); failing != nil {
-		return s.lastKnownAll(r, failing.errorFor(target{query, rowKey{namespace: r.namespace}}))
+	items, err := s.read(r, target{query, rowKey{namespace: r.namespace}}, known != nil, false)
+	if err == nil && s.ttl == 0 {
+		return items.(map[string]ld.VersionedData), nil
 	}
-	if s.ttl == 0 {
-		items, err := s.loadAll(r, func() {})
-		if err != nil {
-			return s.lastKnownAll(r, err)
-		}
-		return items, nil
-	}
-	patience := forever
-	if keep {
-		patience = allPatience
-		if s.flights.slow.Load() || s.staleValues == RefreshStaleValuesAsync {
-			s.refresh(r, "")
-			return known, nil
-		}
-	}
-	f := s.read(r, "")
-	if !f.wait(patience) {
-		s.flights.slow.Store(true)
+	known, _ = r.all()
+	if err == nil || (known != nil && (r.keepsStale || r.isKept())) {
 		return known, nil
 	}
-	if f.err != nil {
-		return s.lastKnownAll(r, f.err)
-	}
-	items, _ := r.all()
-	return items, nil
-}
-
-// lastKnownAll answers a read of all items that failed.
-func (s *store) lastKnownAll(r *replica, err error) (map[string]ld.VersionedData, error) {
 	s.wake()
-	if known, _ := r.all(); known != nil && (r.keepsStale || r.isKept()) {
-		return known, nil
-	}
 	return nil, err
 }
 
-// read has a row read, or all rows without a key, unless that is being done.
-func (s *store) read(r *replica, key string) *flight {
+// read reads what memory has not answered: a row, or all rows of a kind. It returns
+// when that is known, or when what was known is to be served all the same. Without a
+// cache it returns what it has read.
+func (s *store) read(r *replica, of target, isKnown, isLate bool) (value any, err error) {
+	isKnown = isKnown && r.keepsStale
+	if failing := s.outage.fact(of); failing != nil {
+		if isKnown {
+			return nil, nil // in an outage this is the hot path
+		}
+		return nil, failing.errorFor(of)
+	}
+	if s.ttl == 0 {
+		return s.load(r, of.key, func() {})
+	}
+	if isKnown && (isLate || s.flights.slow.Load() || s.staleValues == RefreshStaleValuesAsync) {
+		if !s.flights.areTooMany() {
+			s.fly(r, of.key)
+		}
+		return nil, nil
+	}
+	f := s.fly(r, of.key)
+	if !isKnown {
+		return nil, f.result()
+	}
+	if !f.wait(patienceFor(of.key)) {
+		s.flights.slow.Store(true)
+		r.delay(of.key)
+		return nil, nil
+	}
+	return nil, f.err
+}
+
+// fly has a row read, or all rows without a key, unless that is being done.
+func (s *store) fly(r *replica, key string) *flight {
 	var pages atomic.Int64
 	f, isNew := s.flights.join(flightKey{r, key}, pages.Load)
 	if !isNew {
 		return f
 	}
-	key = strings.Clone(key) // it may be a small part of something large
-	fly := func() {
+	read := func() {
 		defer s.flights.end(flightKey{r, key}, f)
-		f.run(func() (err error) {
-			if key == "" {
-				_, err = s.loadAll(r, func() { pages.Add(1) })
-			} else {
-				_, err = s.load(r, key)
-			}
+		f.run(func() error {
+			_, err := s.load(r, key, func() { pages.Add(1) })
 			return err
 		})
 		if f.err != nil {
@@ -226,22 +193,20 @@ func (s *store) read(r *replica, key string) *flight {
 			s.wake()
 		}
 	}
-	if !s.background.start(fly) {
+	if !s.background.start(read) {
 		defer s.flights.end(flightKey{r, key}, f)
-		f.run(func() error { return s.ctx.Err() })
+		f.run(s.ctx.Err)
 	}
 	return f
 }
 
-// refresh has a row read that nobody waits for, unless many others are.
-func (s *store) refresh(r *replica, key string) {
-	if !s.flights.areTooMany() {
-		s.read(r, key)
+// load reads an item, or all items without a key, and returns what is served from now
+// on. It calls a function after each page.
+func (s *store) load(r *replica, key string, progress func()) (value any, err error) {
+	if key == "" {
+		return s.loadAll(r, progress)
 	}
-}
-
-// load reads an item, and returns what is served from now on.
-func (s *store) load(r *replica, key string) (ld.VersionedData, error) {
+	key = strings.Clone(key) // it may be a small part of something large
 	for consistent := s.consistentReads; ; consistent = true {
 		since := r.begin(consistent)
 		f, err := s.find(s.ctx, s.outage.run, r, key, consistent)
@@ -284,7 +249,6 @@ func (s *store) getRow(ctx context.Context, run runner, key rowKey, consistent b
 	return response, err
 }
 
-// loadAll reads all items of a kind, and calls a function after each page.
 func (s *store) loadAll(r *replica, progress func()) (map[string]ld.VersionedData, error) {
 	for consistent := s.consistentReads; ; consistent = true {
 		since := r.begin(consistent)

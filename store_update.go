@@ -70,7 +70,7 @@ func (s *store) inTurn(ctx context.Context, weight int64, write func() error) er
 // newer version.
 func (s *store) update(ctx context.Context, r *replica, item *received) error {
 	if item.fault != nil && canBeSortKey(item.row.key) {
-		_, _ = s.load(r, item.row.key)
+		_, _ = s.load(r, item.row.key, nil)
 	}
 	known, isNew := r.keep(item)
 	switch {
