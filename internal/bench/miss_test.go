@@ -10,7 +10,10 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-var dynamoStores = []storeMaker{ours, theOriginal}
+var (
+	dynamoStores = []storeMaker{ours, theOriginal}
+	withAWSv2    = []storeMaker{ours, oursOverV2, theOriginal}
+)
 
 const missFlags = 1_000
 
@@ -52,7 +55,7 @@ func get(store ld.FeatureStore) error {
 // BenchmarkFirstAll measures how a new process reads all flags.
 func BenchmarkFirstAll(b *testing.B) {
 	f := newMissFixture(b)
-	for _, maker := range dynamoStores {
+	for _, maker := range withAWSv2 {
 		maker.run(b, fmt.Sprintf("flags=%d", missFlags), func(b *testing.B) {
 			require.NoError(b, all(f.open(b, maker))) // records the responses
 			var store ld.FeatureStore
@@ -114,7 +117,7 @@ func BenchmarkRefreshGet(b *testing.B) {
 // BenchmarkUpdate measures how a connected process takes a new version of a flag.
 func BenchmarkUpdate(b *testing.B) {
 	f := newMissFixture(b)
-	for _, maker := range dynamoStores {
+	for _, maker := range withAWSv2 {
 		maker.run(b, "", func(b *testing.B) {
 			store := maker.open(b, f.table, newClient(b, f.replay), time.Hour)
 			flag := newFlag(0)
