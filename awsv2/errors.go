@@ -3,7 +3,6 @@ package awsv2
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -45,15 +44,9 @@ func (e *answerError) Unwrap() error { return e.v2 }
 // errCorrupt is the AWS SDK v1's error for a body with a wrong checksum.
 var errCorrupt = awserr.New("CRC32CheckFailed", "CRC32 integrity check failed", nil)
 
-// badResponse is the AWS SDK v1's error for a response that can't be decoded.
-func badResponse(response *http.Response, err error) error {
-	return awserr.NewRequestFailure(
-		awserr.New(request.ErrCodeSerialization, "the response can't be used: "+err.Error(), err),
-		response.StatusCode, response.Header.Get("X-Amzn-Requestid"))
-}
-
 // A retryableError makes the AWS SDK v2 try again, as the AWS SDK v1 does.
 type retryableError struct{ error }
+
 func (retryableError) RetryableError() bool { return true }
 
 // credentials marks the errors of a provider of credentials.
@@ -69,6 +62,7 @@ func (c credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
 }
 
 type credentialsError struct{ error }
+
 func (e *credentialsError) Unwrap() error { return e.error }
 
 // v1 returns the answer of the service that was asked for credentials, if any.

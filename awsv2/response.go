@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 
+	"github.com/aws/aws-sdk-go/aws/awserr"
 	"github.com/aws/aws-sdk-go/aws/request"
 	v1 "github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/aws/smithy-go/middleware"
@@ -77,7 +78,8 @@ func (d *deserializer[Output]) read(response *http.Response) (answer, err error)
 		rest, err = d.decode(rest)
 	}
 	if err != nil {
-		return badResponse(response, err), retryableError{err}
+		failure := awserr.New(request.ErrCodeSerialization, "the response can't be used: "+err.Error(), err)
+		return awserr.NewRequestFailure(failure, response.StatusCode, response.Header.Get("X-Amzn-Requestid")), retryableError{err}
 	}
 	response.Body = io.NopCloser(bytes.NewReader(rest))
 	return answer, nil

@@ -48,8 +48,8 @@ var ours = storeMaker{"ours", func(table string, client *dynamodb.DynamoDB, ttl 
 		lddynamodb.StaleValues(lddynamodb.RefreshStaleValues))
 }}
 
-// oursOverV2 is ours with a client of the AWS SDK v2 in the place of the given one.
-var oursOverV2 = storeMaker{"ours-awsv2", func(table string, client *dynamodb.DynamoDB, ttl time.Duration) (ld.FeatureStoreFactory, error) {
+// oursWithV2 is ours with a client of the AWS SDK v2 in the place of the given one.
+var oursWithV2 = storeMaker{"awsv2", func(table string, client *dynamodb.DynamoDB, ttl time.Duration) (ld.FeatureStoreFactory, error) {
 	v2 := dynamodbv2.New(dynamodbv2.Options{
 		BaseEndpoint: &client.Endpoint, Region: *client.Config.Region, HTTPClient: client.Config.HTTPClient,
 		Credentials: credentialsv2.NewStaticCredentialsProvider("id", "secret", ""),
