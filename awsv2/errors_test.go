@@ -1,13 +1,17 @@
 package awsv2_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"net/http"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/awserr"
 	v1 "github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/stretchr/testify/assert"
@@ -148,4 +152,39 @@ func TestChecksums(t *testing.T) {
 		})))
 		require.NoError(t, err, action)
 	}
+}
+
+// What an attempt has decoded before it failed does not get into the next one's output.
+func TestAttemptsDecodeIntoNewOutputs(t *testing.T) {
+	t.Parallel()
+	var attempts atomic.Int64
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body := `{"Count":5,"ScannedCount":5,"Items":1}`
+		if attempts.Add(1) == 2 {
+			body = `{"Count":0,"Items":[]}`
+		}
+		answer(http.StatusOK, body)(w, r)
+	})
+	output, err := calls["Query"](t.Context(), clients(t, s.URL, 2)["v2"])
+	require.NoError(t, err)
+	assert.Equal(t, &v1.QueryOutput{Count: aws.Int64(0), Items: []map[string]*v1.AttributeValue{}}, output)
+}
+
+// The checksum is that of the packed body, which the AWS SDK v2 has unpacked before.
+func TestPackedResponses(t *testing.T) {
+	t.Parallel()
+	var packed bytes.Buffer
+	writer := gzip.NewWriter(&packed)
+	_, _ = writer.Write([]byte(`{"Item":{"key":{"S":"a"}}}`))
+	require.NoError(t, writer.Close())
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, "gzip", r.Header.Get("Accept-Encoding"))
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Header().Set("X-Amz-Crc32", fmt.Sprint(crc32.ChecksumIEEE(packed.Bytes())))
+		answer(http.StatusOK, packed.String())(w, r)
+	})
+	client := awsv2.New(newV2(t, s.URL, 1, func(o *dynamodb.Options) { o.EnableAcceptEncodingGzip = true }))
+	output, err := calls["GetItem"](t.Context(), client)
+	require.NoError(t, err)
+	assert.Equal(t, "a", *output.(*v1.GetItemOutput).Item["key"].S)
 }

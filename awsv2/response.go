@@ -19,8 +19,9 @@ import (
 )
 
 // A deserializer decodes each response into an output or an error of the AWS SDK
-// v1. Of a success, it leaves to the AWS SDK v2's own deserializer only what an
-// application may count: to decode everything twice would cost too much.
+// v1. The AWS SDK v2's own deserializer then gets the errors, by which it decides
+// about retries, and the consumed capacity, which an application's middleware may
+// count. It does not get the items, because decoding them twice would cost too much.
 type deserializer[Output any] struct {
 	middleware.DeserializeMiddleware // the AWS SDK v2's
 
@@ -55,8 +56,8 @@ func (d *deserializer[Output]) HandleDeserialize(
 }
 
 // read reads a response, and replaces its body by what the AWS SDK v2 is to decode.
-// It returns the AWS SDK v1's error for a response that is not a success, and another
-// one too if there is no more to decode.
+// For a response that is not a success, it returns the AWS SDK v1's error as answer.
+// It returns err too if the AWS SDK v2 has nothing to decode and is to try again.
 func (d *deserializer[Output]) read(response *http.Response) (answer, err error) {
 	var body bytes.Buffer
 	body.Grow(int(min(max(response.ContentLength, 0), 16<<20)) + bytes.MinRead) // no page of DynamoDB's is larger
@@ -93,8 +94,8 @@ func (d *deserializer[Output]) isCorrupt(response *http.Response, body []byte) b
 	return err == nil && !unpacked && !d.unchecked && uint32(sum) != crc32.ChecksumIEEE(body)
 }
 
-// decode decodes a success. The AWS SDKs take an empty body for one too, which for a
-// batch would mean that nothing of it is unprocessed. It returns the rest of the body.
+// decode decodes a success, and returns what the AWS SDK v2 is to decode. Unlike the
+// AWS SDKs, it refuses an empty body: for a batch that would mean that all is written.
 func (d *deserializer[Output]) decode(body []byte) ([]byte, error) {
 	*d.output = *new(Output) // an earlier attempt may have left something
 	if err := json.Unmarshal(body, d.output); err != nil || bytes.TrimLeft(body, " \t\r\n")[0] != '{' {

@@ -167,6 +167,10 @@ func storeFaults() map[string]http.HandlerFunc {
 	faults := map[string]http.HandlerFunc{
 		"reset": abort(""), "cut off": abort("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"Items\""),
 		"empty": answer(http.StatusOK, ""), "login page": answer(http.StatusOK, "<html>Log in</html>"),
+		"wrong checksum": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Amz-Crc32", "1")
+			answer(http.StatusOK, `{"Items":[],"UnprocessedItems":{}}`)(w, r)
+		},
 		"deaf": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 	}
 	for _, name := range []string{"missing table", "denied", "throttled", "account throttled", "request limit", "expired", "unknown key",
