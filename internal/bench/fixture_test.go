@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	credentialsv2 "github.com/aws/aws-sdk-go-v2/credentials"
+	dynamodbv2 "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/credentials"
 	"github.com/aws/aws-sdk-go/aws/session"
@@ -22,6 +24,7 @@ import (
 	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/awsv2"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
 
@@ -42,6 +45,16 @@ type storeMaker struct {
 
 var ours = storeMaker{"ours", func(table string, client *dynamodb.DynamoDB, ttl time.Duration) (ld.FeatureStoreFactory, error) {
 	return lddynamodb.NewDynamoDBFeatureStoreFactory(table, lddynamodb.DynamoClient(client), lddynamodb.CacheTTL(ttl),
+		lddynamodb.StaleValues(lddynamodb.RefreshStaleValues))
+}}
+
+// oursWithV2 is ours with a client of the AWS SDK v2 in the place of the given one.
+var oursWithV2 = storeMaker{"awsv2", func(table string, client *dynamodb.DynamoDB, ttl time.Duration) (ld.FeatureStoreFactory, error) {
+	v2 := dynamodbv2.New(dynamodbv2.Options{
+		BaseEndpoint: &client.Endpoint, Region: *client.Config.Region, HTTPClient: client.Config.HTTPClient,
+		Credentials: credentialsv2.NewStaticCredentialsProvider("id", "secret", ""),
+	})
+	return lddynamodb.NewDynamoDBFeatureStoreFactory(table, lddynamodb.DynamoClient(awsv2.New(v2)), lddynamodb.CacheTTL(ttl),
 		lddynamodb.StaleValues(lddynamodb.RefreshStaleValues))
 }}
 

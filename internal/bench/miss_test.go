@@ -10,7 +10,11 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-var dynamoStores = []storeMaker{ours, theOriginal}
+var (
+	dynamoStores = []storeMaker{ours, theOriginal}
+	// bothSDKs has ours with either version of the AWS SDK.
+	bothSDKs = []storeMaker{ours, oursWithV2, theOriginal}
+)
 
 const missFlags = 1_000
 
@@ -52,7 +56,7 @@ func get(store ld.FeatureStore) error {
 // BenchmarkFirstAll measures how a new process reads all flags.
 func BenchmarkFirstAll(b *testing.B) {
 	f := newMissFixture(b)
-	for _, maker := range dynamoStores {
+	for _, maker := range bothSDKs {
 		maker.run(b, fmt.Sprintf("flags=%d", missFlags), func(b *testing.B) {
 			require.NoError(b, all(f.open(b, maker))) // records the responses
 			var store ld.FeatureStore
@@ -65,7 +69,7 @@ func BenchmarkFirstAll(b *testing.B) {
 // with as many of them changed.
 func BenchmarkRefreshAll(b *testing.B) {
 	f := newMissFixture(b)
-	for _, maker := range dynamoStores {
+	for _, maker := range bothSDKs {
 		store := f.open(b, maker)
 		maker.run(b, fmt.Sprintf("flags=%d/changed=0", missFlags), func(b *testing.B) {
 			require.NoError(b, all(store))
@@ -114,7 +118,7 @@ func BenchmarkRefreshGet(b *testing.B) {
 // BenchmarkUpdate measures how a connected process takes a new version of a flag.
 func BenchmarkUpdate(b *testing.B) {
 	f := newMissFixture(b)
-	for _, maker := range dynamoStores {
+	for _, maker := range bothSDKs {
 		maker.run(b, "", func(b *testing.B) {
 			store := maker.open(b, f.table, newClient(b, f.replay), time.Hour)
 			flag := newFlag(0)

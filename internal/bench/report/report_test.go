@@ -22,6 +22,9 @@ BenchmarkGetHit/flags=1000/store=ours-2    	 1000	 25.0 ns/op	 0 allocs/op
 BenchmarkGetHit/flags=1000/store=ours-2    	 1000	 90.0 ns/op	 0 allocs/op
 BenchmarkGetHit/flags=1000/store=original-2	 1000	100.0 ns/op	 1 allocs/op
 BenchmarkGetHit/flags=1000/store=memory-2  	 1000	 50.0 ns/op	 0 allocs/op
+BenchmarkUpdate/store=ours-2    	 1000	 50.0 ns/op
+BenchmarkUpdate/store=awsv2-2   	 1000	 60.0 ns/op
+BenchmarkUpdate/store=original-2	 1000	100.0 ns/op
 BenchmarkInit/store=ours     	 1	 171301468 ns/op	   1.000 WCU/op
 BenchmarkInit/store=original 	 1	1613232887 ns/op	1102 WCU/op
 PASS
@@ -31,6 +34,7 @@ PASS
 	for _, row := range []string{
 		"GetHit/flags=1000 25.00n 100.0n 25% 50.00n 50%", // the median of the runs
 		"GetHit/flags=1000 0 1 0% 0",
+		"Update 50.00n 100.0n 50% Update, AWS SDK v2 60.00n 100.0n 60%",
 		"Init 171.3m 1.613 11%",
 		"Init 1 1102 under 0.1%",
 	} {

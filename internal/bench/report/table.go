@@ -50,17 +50,19 @@ func (rs *results) printTables(out io.Writer) error {
 
 func (rs *results) tableRows(unit string, format func(value float64) string) (rows [][]string) {
 	for _, benchmark := range rs.benchmarks {
-		ours, ok := rs.median(measurement{benchmark, unit, "ours"})
-		if !ok {
-			continue
-		}
-		row := []string{benchmark, format(ours)}
-		for _, store := range []string{"original", "memory"} {
-			if value, ok := rs.median(measurement{benchmark, unit, store}); ok {
-				row = append(row, format(value), percent(ours, value))
+		for _, ours := range []struct{ store, label string }{{"ours", ""}, {"awsv2", ", AWS SDK v2"}} {
+			measured, ok := rs.median(measurement{benchmark, unit, ours.store})
+			if !ok {
+				continue
 			}
+			row := []string{benchmark + ours.label, format(measured)}
+			for _, store := range []string{"original", "memory"} {
+				if value, ok := rs.median(measurement{benchmark, unit, store}); ok {
+					row = append(row, format(value), percent(measured, value))
+				}
+			}
+			rows = append(rows, row)
 		}
-		rows = append(rows, row)
 	}
 	return rows
 }
