@@ -41,6 +41,17 @@ func (p *process) latest(key modelKey) itemState {
 	return itemState{}
 }
 
+// latestBefore is what the process had been sent last before a step.
+func (p *process) latestBefore(key modelKey, step int) itemState {
+	var latest itemState
+	for _, d := range p.deliveries[key] {
+		if d.step < step {
+			latest = d.itemState
+		}
+	}
+	return latest
+}
+
 // checkWritten makes a call that writes. Only a store of the deprecated constructor
 // returns the error of what it keeps.
 func (p *process) checkWritten(call string, write func() error) {
@@ -64,27 +75,33 @@ type readUnderWay struct {
 // maxKnownWait is the longest that a Get of a known item takes.
 const maxKnownWait = 250 * time.Millisecond
 
-func (p *process) get(key modelKey) { p.makeGet(key)() }
+func (p *process) get(key modelKey) { p.makeGet(key)()() }
 
-// makeGet reads an item, and returns what checks the result.
-func (p *process) makeGet(key modelKey) (check func()) {
+// A read makes a call of a store, and returns what checks the result.
+type read func() (check func())
+
+func (p *process) makeGet(key modelKey) read {
 	from := p.beginRead()
-	known := p.serves() && p.seen[key].version > 0 && !p.seen[key].gone
-	began := time.Now()
-	item, err := p.store.Get(key.kind, key.key)
-	took := time.Since(began)
-	return func() {
-		if err != nil {
-			p.w.say("%s.Get(%s): %.150v", p.name, key, err)
-			p.checkError(known)
-			return
-		}
-		p.w.say("%s.Get(%s) = %s", p.name, key, nameOfResult(item))
-		if known && took > maxKnownWait {
-			p.w.fail("%s took %s to return an item that it knew", p.name, took)
-		}
-		p.check(key, item, from)
+	known := p.serves() && p.knows(key)
+	return func() func() {
+		began := time.Now()
+		item, err := p.store.Get(key.kind, key.key)
+		took := time.Since(began)
+		return func() { p.checkGet(key, item, err, took, known, from) }
 	}
+}
+
+func (p *process) checkGet(key modelKey, item ld.VersionedData, err error, took time.Duration, known bool, from readBegin) {
+	if err != nil {
+		p.w.say("%s.Get(%s): %.150v", p.name, key, err)
+		p.checkError(known)
+		return
+	}
+	p.w.say("%s.Get(%s) = %s", p.name, key, nameOfResult(item))
+	if known && took > maxKnownWait {
+		p.w.fail("%s took %s to return an item that it knew", p.name, took)
+	}
+	p.check(key, item, from)
 }
 
 func nameOfResult(item ld.VersionedData) string {
@@ -94,36 +111,48 @@ func nameOfResult(item ld.VersionedData) string {
 	return fmt.Sprintf("@%d", item.GetVersion())
 }
 
-func (p *process) all(kind ld.VersionedDataKind) { p.makeAll(kind)() }
+func (p *process) all(kind ld.VersionedDataKind) { p.makeAll(kind)()() }
 
-// makeAll reads all items of a kind, and returns what checks the result.
-func (p *process) makeAll(kind ld.VersionedDataKind) (check func()) {
+func (p *process) makeAll(kind ld.VersionedDataKind) read {
 	from := p.beginRead()
 	known := p.serves() && p.inited
-	items, err := p.store.All(kind)
-	return func() {
-		if err != nil {
-			p.w.say("%s.All(%s): %.150v", p.name, kind.GetNamespace(), err)
-			p.checkError(known)
-			return
+	return func() func() {
+		items, err := p.store.All(kind)
+		return func() { p.checkAll(kind, items, err, known, from) }
+	}
+}
+
+func (p *process) checkAll(kind ld.VersionedDataKind, items map[string]ld.VersionedData, err error, known bool, from readBegin) {
+	if err != nil {
+		p.w.say("%s.All(%s): %.150v", p.name, kind.GetNamespace(), err)
+		p.checkError(known)
+		return
+	}
+	result := ""
+	for _, key := range modelKeys {
+		if item := items[key.key]; key.kind == kind && item != nil {
+			result += fmt.Sprintf(" %s@%d", key, item.GetVersion())
 		}
-		result := ""
-		for _, key := range modelKeys {
-			if item := items[key.key]; key.kind == kind && item != nil {
-				result += fmt.Sprintf(" %s@%d", key, item.GetVersion())
-			}
-		}
-		p.w.say("%s.All(%s) =%s", p.name, kind.GetNamespace(), result)
-		for _, key := range modelKeys {
-			if key.kind == kind {
-				p.check(key, items[key.key], from)
-			}
+	}
+	p.w.say("%s.All(%s) =%s", p.name, kind.GetNamespace(), result)
+	for _, key := range modelKeys {
+		if key.kind == kind {
+			p.check(key, items[key.key], from)
 		}
 	}
 }
 
 // serves reports whether the process serves what it knows in an outage.
 func (p *process) serves() bool { return p.ttl < 0 || p.ttl > 0 && p.policy != EvictStaleValues }
+
+// knows reports whether the process must know an item, because it was sent it or has
+// returned it, and cannot have seen since that it is gone.
+func (p *process) knows(key modelKey) bool {
+	seen := p.seen[key]
+	published, _ := p.w.published(key, seen.version)
+	return seen.version > 0 && !seen.gone && !p.w.goneSince(key, seen.version) &&
+		p.w.rows.emptiedAt <= published && !p.w.setBackSince(published, p)
+}
 
 func (p *process) checkError(known bool) {
 	if known {
@@ -150,16 +179,16 @@ func (p *process) agree(key modelKey) {
 }
 
 func (p *process) beginGet(key modelKey) {
-	p.begin(fmt.Sprintf("%s.Get(%s)", p.name, key), "GetItem", func() func() { return p.makeGet(key) }, key.key)
+	p.begin(fmt.Sprintf("%s.Get(%s)", p.name, key), "GetItem", p.makeGet(key), key.key)
 }
 
 func (p *process) beginAll(kind ld.VersionedDataKind) {
-	p.begin(fmt.Sprintf("%s.All(%s)", p.name, kind.GetNamespace()), "Query", func() func() { return p.makeAll(kind) }, kind.GetNamespace())
+	p.begin(fmt.Sprintf("%s.All(%s)", p.name, kind.GetNamespace()), "Query", p.makeAll(kind), kind.GetNamespace())
 }
 
 // begin starts a read whose response, if it makes a request, waits until the read
 // is finished.
-func (p *process) begin(name, action string, read func() func(), text string) {
+func (p *process) begin(name, action string, read read, text string) {
 	f := &fixture{tb: p.w.t, transport: p.transport}
 	r := &readUnderWay{name, f.holdResponse(action, text+`"`), make(chan func(), 1)}
 	p.w.say("%s begins, and the response of its %s waits", name, action)

@@ -175,8 +175,8 @@ func (w *world) fail(format string, arguments ...any) {
 }
 
 func (w *world) run(steps []step) {
-	for i, s := range steps {
-		w.now = i + 1
+	for _, s := range steps {
+		w.nextStep()
 		w.do(s)
 		w.takeRowViolation()
 		if w.violation != "" {
@@ -184,7 +184,7 @@ func (w *world) run(steps []step) {
 		}
 	}
 	if w.violation == "" {
-		w.now++
+		w.nextStep()
 		w.calm()
 		w.takeRowViolation()
 	}
@@ -194,6 +194,13 @@ func (w *world) run(steps []step) {
 		p.stop()
 	}
 	time.Sleep(time.Second) // see inFakeTime
+}
+
+// nextStep has the lock because the stores' writes look at the step.
+func (w *world) nextStep() {
+	w.rows.mu.Lock()
+	defer w.rows.mu.Unlock()
+	w.now++
 }
 
 // writerShare is in how many of six steps the process is a connected one.
@@ -287,22 +294,35 @@ func (w *world) calm() {
 	w.say("30 seconds have passed")
 	for _, p := range w.processes[:w.connected] {
 		// With more than one, an older Init of another process may have been the last.
-		// What nobody looks at, or nobody keeps, only an Init mends.
-		if w.connected > 1 || !p.inited || w.rows.emptiedAt > p.initedAt && p.ttl <= 0 {
+		if w.connected > 1 || !p.inited || w.rows.emptiedAt > p.initedAt && !p.fillsAgain() {
 			p.init(len(w.events))
+			clear(p.leftOut) // The table takes it.
 		}
 	}
-	w.say("everybody reads everything again and again, for 20 seconds")
-	for range 4 { // The first make them look, and may show what was there before.
+	w.nextStep()
+	w.say("everybody reads everything three times, in 41 seconds")
+	// The first reads show what was there before, and make the stores look.
+	for _, pause := range []time.Duration{20 * time.Second, 20 * time.Second, time.Second} {
 		for _, p := range w.processes {
 			p.readEverything()
 		}
-		time.Sleep(5 * time.Second)
+		time.Sleep(pause)
 	}
 	w.checkTable()
 	for _, p := range w.processes {
 		p.checkCalm()
 	}
+}
+
+// fillsAgain reports whether the process fills a table that was emptied. It does that
+// where it misses an item that it keeps.
+func (p *process) fillsAgain() bool {
+	for _, key := range modelKeys {
+		if p.latest(key).isItem() {
+			return p.ttl > 0
+		}
+	}
+	return false
 }
 
 func (p *process) readEverything() {
@@ -327,11 +347,10 @@ type process struct {
 	faultEnd  time.Time
 	reads     []*readUnderWay
 
-	position   int // of what it has from LaunchDarkly, among the events
+	position   int // of what it has from LaunchDarkly, among the events; a restart keeps it
 	inited     bool
-	initedAt   int // the step
-	initing    bool
-	updating   modelKey // of the latest update
+	initedAt   int  // the step
+	initing    bool // has the lock of the rows, as the deliveries do
 	deliveries map[modelKey][]delivery
 	knew       map[modelKey]bool // it was sent the item, or has returned it
 	leftOut    map[modelKey]bool // an Init left it out, and it had not known it
@@ -354,7 +373,7 @@ func (p *process) start() {
 		p.store, err = factory(config)
 	}
 	require.NoError(p.w.t, err)
-	p.inited, p.position = false, 0
+	p.inited = false
 	p.deliveries = make(map[modelKey][]delivery)
 	p.knew, p.leftOut, p.seen = make(map[modelKey]bool), make(map[modelKey]bool), make(map[modelKey]sighting)
 	synctest.Wait() // for what it does in the background
@@ -386,10 +405,16 @@ func (p *process) init(position int) {
 		p.leftOut[key] = state.gone && !p.knew[key]
 		p.deliver(key, state)
 	}
-	p.updating = modelKey{}
-	p.inited, p.initedAt, p.initing = true, p.w.now, true
+	p.inited, p.initedAt = true, p.w.now
+	p.setIniting(true)
 	p.checkWritten("Init("+strings.Join(names, ", ")+")", func() error { return p.store.Init(allData(items...)) })
-	p.initing = false
+	p.setIniting(false)
+}
+
+func (p *process) setIniting(initing bool) {
+	p.w.rows.mu.Lock()
+	defer p.w.rows.mu.Unlock()
+	p.initing = initing
 }
 
 // receive sends the process the events that it has not had yet.
@@ -402,7 +427,6 @@ func (p *process) receive() {
 		p.position++
 		p.leftOut[e.key] = false
 		p.deliver(e.key, e.itemState)
-		p.updating = e.key
 		if e.gone {
 			p.checkWritten(fmt.Sprintf("Delete(%s@%d)", e.key, e.version), func() error {
 				return p.store.Delete(e.key.kind, e.key.key, e.version)
