@@ -28,12 +28,26 @@ dynamodb-local: ## Run a DynamoDB Local in the foreground, on PORT (default 8000
 # How long make soak works.
 SOAK ?= 60s
 
-.PHONY: test test-allocations test-faults soak fleet test-node cover $(modules:%=test-in/%)
-test: $(modules:%=test-in/%) test-allocations ## Run the tests of all modules, with the race detector
+# How many random histories make fuzz-model tries.
+RUNS ?= 5000
+
+.PHONY: test test-tools test-allocations test-busy fuzz-model test-faults soak fleet test-node cover $(modules:%=test-in/%)
+# A module whose tests fail keeps no other one from being tested.
+test: test-tools ## Run the tests of all modules, with the race detector
+	@$(MAKE) --no-print-directory --keep-going $(modules:%=test-in/%) test-allocations
+
+# One line for what is missing, in place of an error of each test.
+test-tools:
+	@echo '#include <stdlib.h>' | $$(go env CC) -E - >/dev/null 2>&1 || { \
+		echo "The race detector needs a C compiler: install one (Debian: apt-get install gcc libc6-dev, macOS: xcode-select --install)" >&2; exit 1; }
+	@echo "Testing with the race detector: the root module takes some two minutes on two idle cores, the others about as long." \
+		"The first time, compiling comes on top."
+	@go run ./internal/dynamolocal/cmd/dynamodb-local prepare
 
 # The fault suite takes minutes and the Node tests take Node.js, so these have
 # targets of their own.
 $(modules:%=test-in/%): test-in/%:
+	@echo "Testing the module in $*"
 	@cd $* && packages=$$(go list ./...) && go test -race $(test_flags) $$(echo "$$packages" | grep -v -e /e2e/faults -e /e2e/node)
 
 # The go command takes an earlier result again where only files outside of the
@@ -44,6 +58,12 @@ test-in/internal/documents: test_flags := -count=1
 test-allocations: ## Count the allocations of reads
 	@go test -run Allocate .
 	@cd internal/bench && go test -run Allocate .
+
+test-busy: test-tools ## Run the root's tests beside eight processes that burn the processor
+	@.ci/busy go test -race -count=1 -timeout 40m .
+
+fuzz-model: ## Try RUNS (default 5000) random histories of stores against a model
+	@go test -count=1 -timeout 0 -run '^TestStoresDoWhatTheModelSays$$' . -rapid.checks=$(RUNS)
 
 test-faults: ## Run the fault suite: outages, bad networks, DynamoDB killed and restarted
 	@cd e2e/faults && go test -race -count=1 -timeout 30m

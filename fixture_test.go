@@ -31,13 +31,10 @@ import (
 // long it is.
 const hangGuard = time.Minute
 
-// TestMain keeps the machine's AWS settings away from the tests. AWS_CA_BUNDLE
-// would make the AWS SDK refuse the transports that inject faults.
 func TestMain(m *testing.M) {
 	// Most tests wait longer than they work. The command line still has the last word.
 	_ = goflag.Set("test.parallel", "8")
-	dynamolocal.HideAWSSettings()
-	os.Exit(m.Run())
+	os.Exit(dynamolocal.RunTests(m))
 }
 
 // A fixture is a table of its own in DynamoDB Local, and what a test needs to

@@ -10,6 +10,5 @@ import (
 
 func TestMain(m *testing.M) {
 	demo.BecomeReader()
-	dynamolocal.HideAWSSettings()
-	os.Exit(m.Run())
+	os.Exit(dynamolocal.RunTests(m))
 }

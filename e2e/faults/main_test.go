@@ -13,12 +13,11 @@ var resultsFile = flag.String("results", "", "write the tables of results to thi
 
 func TestMain(m *testing.M) {
 	becomeHost()
-	dynamolocal.HideAWSSettings()
 	// Wins over the default, and loses to the command line: the tests wait most
 	// of the time, so more of them run at once than there are processors.
 	_ = flag.Set("test.parallel", "16")
 	flag.Parse()
-	code := m.Run()
+	code := dynamolocal.RunTests(m)
 	if err := writeResults(code); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1

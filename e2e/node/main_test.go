@@ -15,6 +15,5 @@ func TestMain(m *testing.M) {
 	}
 	// Node.js would print on every start that version 2 of the AWS SDK is old.
 	_ = os.Setenv("AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE", "1")
-	dynamolocal.HideAWSSettings()
-	os.Exit(m.Run())
+	os.Exit(dynamolocal.RunTests(m))
 }

@@ -8,6 +8,5 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	dynamolocal.HideAWSSettings()
-	os.Exit(m.Run())
+	os.Exit(dynamolocal.RunTests(m))
 }

@@ -29,8 +29,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	dynamolocal.HideAWSSettings()
-	os.Exit(m.Run())
+	os.Exit(dynamolocal.RunTests(m))
 }
 
 // expired is a TTL that has run out when the next call comes, so that each read

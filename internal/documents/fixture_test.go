@@ -27,8 +27,7 @@ import (
 const root = "../.."
 
 func TestMain(m *testing.M) {
-	dynamolocal.HideAWSSettings()
-	os.Exit(m.Run())
+	os.Exit(dynamolocal.RunTests(m))
 }
 
 // createTable creates a table with the schema of a document, under another name.

