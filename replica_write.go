@@ -169,26 +169,27 @@ func (r *replica) refuse(item *received) bool {
 }
 
 // refill stores that the table has none of the rows any more: everything that is known
-// waits to be written.
-func (r *replica) refill() {
+// waits to be written. It reports whether there were any rows.
+func (r *replica) refill() (wasThere bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.records.Range(func(k, v any) bool {
 		key, known := k.(string), v.(*record)
+		rec := *known
+		rec.row, rec.own = rowID{}, true
 		switch {
-		case known.isAbsent():
+		case known.row.isNone():
+			return true
 		case known.item == nil:
-			r.put(key, known, &record{expires: r.expiry(false)})
-		default:
-			rec := *known
-			rec.row, rec.own = rowID{}, true
-			if rec.state != unstorable {
-				rec.state = waits
-			}
-			r.put(key, known, &rec)
+			rec = record{expires: known.expires}
+		case known.state != unstorable:
+			rec.state = waits
 		}
+		wasThere = true
+		r.put(key, known, &rec)
 		return true
 	})
+	return wasThere
 }
 
 // waiting returns the items that wait to be written, by key.

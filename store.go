@@ -112,7 +112,6 @@ func (s *store) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 	case r.keepsStale && r.complete.Load() != nil:
 		return nil, nil // all that there is was known, and this was not there
 	}
-	s.wake()
 	return nil, err
 }
 
@@ -139,7 +138,6 @@ func (s *store) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.Version
 	if err == nil || (known != nil && (r.keepsStale || r.isKept())) {
 		return known, nil
 	}
-	s.wake()
 	return nil, err
 }
 
@@ -155,7 +153,10 @@ func (s *store) read(r *replica, of target, isKnown, isLate bool) (value any, er
 		return nil, failing.errorFor(of)
 	}
 	if s.ttl == 0 {
-		return s.load(r, of.key, func() {})
+		if value, err = s.load(r, of.key, func() {}); err != nil {
+			s.wake()
+		}
+		return value, err
 	}
 	if isKnown && (isLate || s.flights.slow.Load() || s.staleValues == RefreshStaleValuesAsync) {
 		if !s.flights.areTooMany() {
@@ -275,7 +276,7 @@ func (s *store) loadAll(r *replica, progress func()) (map[string]ld.VersionedDat
 func (s *store) findAll(r *replica, consistent bool, progress func()) ([]found, error) {
 	var mu sync.Mutex
 	rows := make([]found, 0, r.size())
-	err := s.query(r.namespace, consistent, func(page []row) {
+	err := s.query(s.ctx, r.namespace, consistent, func(page []row) {
 		progress()
 		var decoding sync.WaitGroup
 		for part := range slices.Chunk(page, len(page)/runtime.GOMAXPROCS(0)+1) {
@@ -296,14 +297,14 @@ func (s *store) findAll(r *replica, consistent bool, progress func()) ([]found, 
 
 // query reads all rows of a partition, and calls a function with those of each page
 // while it asks for the next one. The rows are valid during the call.
-func (s *store) query(namespace string, consistent bool, page func([]row)) error {
+func (s *store) query(ctx context.Context, namespace string, consistent bool, page func([]row)) error {
 	var pages sync.WaitGroup
 	defer pages.Wait()
 	var next *rowKey
 	for {
 		var response *response
-		err := s.outage.run(s.ctx, target{query, rowKey{namespace: namespace}}, func() (err error) {
-			response, err = s.table.query(s.ctx, namespace, consistent, next, 0)
+		err := s.outage.run(ctx, target{query, rowKey{namespace: namespace}}, func() (err error) {
+			response, err = s.table.query(ctx, namespace, consistent, next, 0)
 			return err
 		})
 		if err != nil {

@@ -1,7 +1,7 @@
 package lddynamodb
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -13,8 +13,6 @@ import (
 // maxErrorPause is for how long at most Initialized is false without a request
 // after one that failed.
 const maxErrorPause = time.Second
-
-var errDataSetGone = errors.New("the table holds no data set any more")
 
 // A dataSetState is what a store knows of the data set as a whole.
 type dataSetState struct {
@@ -44,7 +42,7 @@ func (s *store) InitializedInternal() bool {
 }
 
 func (s *store) readInitialized() {
-	inited, err := s.isInited(s.outage.run)
+	inited, err := s.isInited(s.ctx, s.outage.run)
 	if inited {
 		s.data.known.Store(true)
 		return
@@ -61,8 +59,8 @@ func (s *store) readInitialized() {
 }
 
 // isInited reads whether the table says that it holds a full data set.
-func (s *store) isInited(run runner) (bool, error) {
-	response, err := s.getRow(s.ctx, run, s.initedKey(), true)
+func (s *store) isInited(ctx context.Context, run runner) (bool, error) {
+	response, err := s.getRow(ctx, run, s.initedKey(), true)
 	if err != nil {
 		return false, err
 	}
@@ -73,21 +71,22 @@ func (s *store) isInited(run runner) (bool, error) {
 // checkDataSet is called when rows are missing, or may be. If the table doesn't hold
 // the data set that this process has received, everything waits to be written again.
 func (s *store) checkDataSet() error {
-	if !s.data.received.Load() {
-		return nil
+	if !s.data.received.Load() || s.ttl == 0 {
+		return nil // without a cache, the SDK has to send it again
 	}
-	inited, err := s.isInited(quietly(s.outage.ask))
+	inited, err := s.isInited(s.ctx, quietly(s.outage.ask))
 	switch {
 	case isDenial(err), err == nil && inited:
 		return nil
 	case err != nil:
 		return err
-	case s.ttl == 0:
-		return errDataSetGone // the SDK sends it again
 	}
-	s.loggers.Warnf("Table %q holds no data set any more; this process fills it again", s.table.name)
+	wasThere := false
 	for _, r := range *s.replicas.Load() {
-		r.refill()
+		wasThere = r.refill() || wasThere
+	}
+	if wasThere {
+		s.loggers.Warnf("Table %q has lost its data set; this process fills it again", s.table.name)
 	}
 	s.data.initWaits.Store(true)
 	s.wake()
@@ -106,7 +105,7 @@ func (s *store) lookAtStart(isDaemon bool) {
 	if !isDaemon {
 		return
 	}
-	if inited, err := s.isInited(quietly(s.outage.ask)); err == nil && !inited {
+	if inited, err := s.isInited(s.ctx, quietly(s.outage.ask)); err == nil && !inited {
 		s.loggers.Warnf("Table %q holds no data set%s: no process that is connected to LaunchDarkly has "+
 			"filled it yet, or the table's name, the region or the prefix is wrong", s.table.name, s.underPrefix())
 	}

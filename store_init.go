@@ -22,36 +22,14 @@ func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) err
 	for i, collection := range collections {
 		plan[i] = newKindPlan(s.replica(collection.Kind), collection.Items)
 	}
-	return s.unsavedError(s.finishInit(plan), "init")
-}
-
-// finishInit carries out an Init. Stores of a factory wait no longer if there is no
-// answer for some time: then it goes on in the background, and what it brings is kept
-// meanwhile.
-func (s *store) finishInit(plan []*kindPlan) error {
-	var keep sync.Once // at first; the Init does it again when it is its turn
-	init := func() error {
-		err := s.inTurn(s.ctx, allWrites, func() error {
-			keep.Do(func() {})
-			return s.init(plan)
-		})
-		if err != nil {
-			s.wake()
-		}
-		return err
+	ctx, cancel := s.withPatience()
+	defer cancel()
+	err := s.inTurn(ctx, allWrites, func() error { return s.init(ctx, plan) })
+	if err != nil {
+		s.keepInit(plan)
+		s.wake()
 	}
-	if s.reportsUnsaved {
-		return init()
-	}
-	f := newFlight(s.outage.answers.Load)
-	if !s.background.start(func() { f.run(init) }) {
-		return init()
-	}
-	if !f.wait(allPatience) {
-		keep.Do(func() { s.keepInit(plan) })
-		return nil
-	}
-	return f.err
+	return s.unsavedError(err, "init")
 }
 
 // keepInit stores what an Init brings, so that it is served and waits.
@@ -95,9 +73,9 @@ func newKindPlan(r *replica, items []ld.VersionedData) *kindPlan {
 }
 
 // init carries out the plans for all kinds.
-func (s *store) init(plan []*kindPlan) error {
+func (s *store) init(ctx context.Context, plan []*kindPlan) error {
 	s.keepInit(plan)
-	err := s.carryOut(plan)
+	err := s.carryOut(ctx, plan)
 	items, written, deleted, left := 0, 0, 0, 0
 	for _, p := range plan {
 		items, written, deleted, left = items+len(p.items), written+p.written, deleted+p.deleted, left+len(p.rows)+len(p.obsolete)
@@ -131,15 +109,15 @@ func (p *kindPlan) noteStored() {
 // rely on: each kind after the one before it, a flag after the flags that are its
 // prerequisites. Then it deletes what is obsolete, and says last of all that the
 // data set is complete.
-func (s *store) carryOut(plan []*kindPlan) error {
+func (s *store) carryOut(ctx context.Context, plan []*kindPlan) error {
 	var isInited bool
 	inited := start(func() (err error) {
-		isInited, err = s.isInited(s.outage.ask)
+		isInited, err = s.isInited(ctx, s.outage.ask)
 		return err
 	})
 	compared := make([]*flight, len(plan))
 	for i, p := range plan {
-		compared[i] = start(func() error { return s.compare(p) })
+		compared[i] = start(func() error { return s.compare(ctx, p) })
 	}
 	initedErr := inited.result()
 	var err error
@@ -147,7 +125,7 @@ func (s *store) carryOut(plan []*kindPlan) error {
 		err = cmp.Or(err, f.result())
 	}
 	if err == nil {
-		err = s.writeKinds(plan)
+		err = s.writeKinds(ctx, plan)
 	}
 	if err != nil || isInited {
 		return err
@@ -155,20 +133,20 @@ func (s *store) carryOut(plan []*kindPlan) error {
 	if initedErr != nil && !isDenial(initedErr) { // writing the row may be allowed
 		return initedErr
 	}
-	return s.putInited(s.outage.run)
+	return s.putInited(ctx, s.outage.run)
 }
 
-func (s *store) putInited(run runner) error {
+func (s *store) putInited(ctx context.Context, run runner) error {
 	key := s.initedKey()
-	return run(s.ctx, target{putItem, key}, func() error {
-		return s.table.putInited(s.ctx, key)
+	return run(ctx, target{putItem, key}, func() error {
+		return s.table.putInited(ctx, key)
 	})
 }
 
 // compare takes from a plan what the table has already.
-func (s *store) compare(p *kindPlan) error {
+func (s *store) compare(ctx context.Context, p *kindPlan) error {
 	var mu sync.Mutex
-	return s.query(p.replica.namespace, true, func(rows []row) {
+	return s.query(ctx, p.replica.namespace, true, func(rows []row) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, stored := range rows {
@@ -193,28 +171,28 @@ func (p *kindPlan) compareRow(stored row) {
 
 // writeKinds writes each wave when the one before it is in the table, and deletes
 // obsolete rows at the end.
-func (s *store) writeKinds(plan []*kindPlan) error {
+func (s *store) writeKinds(ctx context.Context, plan []*kindPlan) error {
 	writer := s.newBatchWriter()
 	for _, p := range plan {
 		for _, wave := range waves(p.rows, func(key string) ld.VersionedData { return p.items[key].known() }) {
-			if err := s.writeBatches(p, wave, writer); err != nil {
+			if err := s.writeBatches(ctx, p, wave, writer); err != nil {
 				return err
 			}
 		}
 	}
 	for _, p := range plan {
-		if err := s.writeBatches(p, p.obsolete, writer); err != nil {
+		if err := s.writeBatches(ctx, p, p.obsolete, writer); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *store) writeBatches(p *kindPlan, rows []row, writer *batchWriter) error {
+func (s *store) writeBatches(ctx context.Context, p *kindPlan, rows []row, writer *batchWriter) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	invalid, err := writer.write(s.ctx, p.replica.namespace, rows)
+	invalid, err := writer.write(ctx, p.replica.namespace, rows)
 	for _, key := range invalid {
 		s.refuse(p.replica, p.items[key], errors.New("DynamoDB calls it invalid"))
 	}

@@ -151,8 +151,9 @@ func (s *store) writeLate() (failed error) {
 	if !s.isWaiting() || s.outage.ofTable() != nil {
 		return nil
 	}
+	isIntact := s.ttl != 0 && s.checkDataSet() == nil // the rows that were seen are still there
 	for _, r := range s.replicasInOrder() {
-		if err := s.writeKindLate(r); err != nil && failed == nil {
+		if err := s.writeKindLate(r, isIntact); err != nil && failed == nil {
 			failed = err
 		}
 	}
@@ -161,7 +162,7 @@ func (s *store) writeLate() (failed error) {
 			if s.hasUnwritten() {
 				return nil // it has come meanwhile
 			}
-			err := s.putInited(quietly(s.outage.try))
+			err := s.putInited(s.ctx, quietly(s.outage.try))
 			s.data.initWaits.Store(err != nil)
 			return err
 		})
@@ -171,7 +172,7 @@ func (s *store) writeLate() (failed error) {
 
 // writeKindLate writes what waits of a kind, in the order of an Init. If the first
 // item is refused for a reason that concerns all, the others need not be tried.
-func (s *store) writeKindLate(r *replica) (failed error) {
+func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
 	of := target{putItem, rowKey{namespace: r.namespace}}
 	if known := s.outage.fact(of); known != nil && !known.isDue() {
 		return known.err
@@ -184,7 +185,7 @@ func (s *store) writeKindLate(r *replica) (failed error) {
 	var mu sync.Mutex
 	run, isFirst := quietly(s.outage.try), true
 	write := func(key string) {
-		if err := s.writeItemLate(run, r, key, items[key]); err != nil {
+		if err := s.writeItemLate(run, r, key, items[key], isIntact); err != nil {
 			mu.Lock()
 			defer mu.Unlock()
 			failed = cmp.Or(failed, err)
@@ -212,14 +213,14 @@ func (s *store) writeKindLate(r *replica) (failed error) {
 }
 
 // writeItemLate writes an item if it still waits.
-func (s *store) writeItemLate(run runner, r *replica, key string, waiting *record) error {
+func (s *store) writeItemLate(run runner, r *replica, key string, waiting *record, isIntact bool) error {
 	return s.ifNoInit(func() error {
 		known := r.record(key)
 		if known == nil || known.state != waits || known.change != waiting.change {
 			return nil
 		}
 		item := receive(r.namespace, known.item)
-		if known.row.isSame(item.id) {
+		if isIntact && known.row.isSame(item.id) {
 			s.note(r, moment{known.change, true}, &found{key: key, row: item.id, item: known.item, own: true})
 			return nil
 		}
@@ -266,7 +267,7 @@ func (s *store) endOutage() {
 	if len(*s.outage.facts.Load()) > 0 || s.isWaiting() {
 		return
 	}
-	if s.outage.currentCause() != nil && s.ttl != 0 && s.checkDataSet() != nil {
+	if s.outage.currentCause() != nil && s.checkDataSet() != nil {
 		return
 	}
 	if !s.isWaiting() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -40,10 +41,7 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	}
 	r := s.replica(kind)
 	update := receive(r.namespace, item)
-	ctx, cancel := s.ctx, func() {}
-	if !s.reportsUnsaved {
-		ctx, cancel = context.WithTimeout(s.ctx, allPatience) // after that it waits
-	}
+	ctx, cancel := s.withPatience()
 	defer cancel()
 	err := s.inTurn(ctx, 1, func() error { return s.update(ctx, r, &update) })
 	if err != nil {
@@ -52,6 +50,26 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	}
 	return r.record(update.row.key).known(),
 		s.unsavedError(err, fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version))
+}
+
+// withPatience returns the context of a write. In stores of a factory, that ends if
+// there is no answer for some time: then what is to be written waits, and its sender
+// doesn't.
+func (s *store) withPatience() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	if s.reportsUnsaved {
+		return ctx, cancel
+	}
+	answers := s.outage.answers.Load()
+	timer := time.AfterFunc(allPatience, func() {
+		if s.outage.answers.Load() == answers {
+			cancel()
+		}
+	})
+	return ctx, func() {
+		timer.Stop()
+		cancel()
+	}
 }
 
 // inTurn makes a write when it is its turn.
