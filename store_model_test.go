@@ -314,15 +314,14 @@ func (w *world) calm() {
 	}
 }
 
-// fillsAgain reports whether the process fills a table that was emptied. It does that
-// where it misses an item that it keeps.
+// fillsAgain reports whether the process fills a table that was emptied, or has done
+// so. It does that where it misses an item that it keeps, and that no update has
+// brought back.
 func (p *process) fillsAgain() bool {
-	for _, key := range modelKeys {
-		if p.latest(key).isItem() {
-			return p.ttl > 0
-		}
-	}
-	return false
+	p.w.rows.mu.Lock()
+	defer p.w.rows.mu.Unlock()
+	isMissing := func(key modelKey) bool { return p.latest(key).isItem() && !p.w.rows.rows[key.String()].isItem() }
+	return p.w.rows.inited || (p.ttl > 0 && slices.ContainsFunc(modelKeys, isMissing))
 }
 
 func (p *process) readEverything() {
