@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go/aws/request"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
 )
@@ -90,8 +89,8 @@ func (c *core) read(run runner, kind ld.VersionedDataKind, key rowKey, consisten
 }
 
 func (c *core) getRow(run runner, key rowKey, consistent bool) (response *response, err error) {
-	err = run(c.ctx, target{getItem, key}, func(ctx context.Context, options ...request.Option) (err error) {
-		response, err = c.table.get(ctx, key, consistent, options...)
+	err = run(c.ctx, target{getItem, key}, func(ctx context.Context) (err error) {
+		response, err = c.table.get(ctx, key, consistent)
 		return err
 	})
 	return response, err
@@ -163,8 +162,8 @@ func (c *core) query(run runner, namespace string, consistent bool, page func([]
 	for {
 		var response *response
 		err := run(c.ctx, target{query, rowKey{namespace: namespace}},
-			func(ctx context.Context, options ...request.Option) (err error) {
-				response, err = c.table.query(ctx, namespace, consistent, next, 0, options...)
+			func(ctx context.Context) (err error) {
+				response, err = c.table.query(ctx, namespace, consistent, next, 0)
 				return err
 			})
 		if err != nil {
@@ -187,7 +186,7 @@ func (c *core) decode(kind ld.VersionedDataKind, r row) (ld.VersionedData, error
 	if item, ok := c.known.item(r); ok {
 		return item, nil
 	}
-	item, err := r.decode(kind)
+	item, _, err := r.decode(kind)
 	if err != nil {
 		if logged, found := c.malformed.Swap(r.rowKey, r.version); !found || logged != r.version {
 			c.loggers.Errorf("Table %q: %s", c.table.name, err)
@@ -255,10 +254,10 @@ func (c *core) store(run runner, kind ld.VersionedDataKind, r row, item ld.Versi
 }
 
 func (c *core) put(
-	run runner, r row, put func(context.Context, row, ...request.Option) (bool, error),
+	run runner, r row, put func(context.Context, row) (bool, error),
 ) (stored bool, err error) {
-	err = run(c.ctx, target{putItem, r.rowKey}, func(ctx context.Context, options ...request.Option) (err error) {
-		stored, err = put(ctx, r, options...)
+	err = run(c.ctx, target{putItem, r.rowKey}, func(ctx context.Context) (err error) {
+		stored, err = put(ctx, r)
 		return err
 	})
 	return stored, err

@@ -1,13 +1,11 @@
 package lddynamodb
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"strconv"
 	"sync"
 
-	"github.com/aws/aws-sdk-go/aws/request"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
@@ -150,8 +148,8 @@ func (c *core) putInited(run runner) error {
 	c.beginWrite()
 	defer c.endWrite()
 	key := c.initedKey()
-	return run(c.ctx, target{putItem, key}, func(ctx context.Context, options ...request.Option) error {
-		return c.table.putInited(ctx, key, options...)
+	return run(c.ctx, target{putItem, key}, func(ctx context.Context) error {
+		return c.table.putInited(ctx, key)
 	})
 }
 
@@ -185,7 +183,7 @@ func (c *core) compareRow(p *kindPlan, stored row) {
 	switch {
 	case item == nil:
 		p.obsolete = append(p.obsolete, row{rowKey: stored.rowKey, version: stored.version})
-	case storable && stored.version == wanted.version && bytes.Equal(stored.item, wanted.item):
+	case storable && stored.holds(p.kind, wanted):
 		delete(p.rows, stored.key)
 		c.known.remember(stored, item)
 	case !storable && !stored.isOlderThan(item):
@@ -260,8 +258,8 @@ func (c *core) newBatchWriter(run runner) *batchWriter {
 		ctx context.Context, namespace string, requests []*dynamodb.WriteRequest,
 	) (unprocessed []*dynamodb.WriteRequest, throttled, err error) {
 		of := target{batchWriteItem, rowKey{namespace: namespace}}
-		err = run(ctx, of, func(ctx context.Context, options ...request.Option) (err error) {
-			unprocessed, err = c.table.batchWrite(ctx, namespace, requests, options...)
+		err = run(ctx, of, func(ctx context.Context) (err error) {
+			unprocessed, err = c.table.batchWrite(ctx, namespace, requests)
 			if throttled = nil; isThrottle(err) {
 				unprocessed, throttled = requests, err
 				return nil // this is the batchWriter's business, and no outage yet

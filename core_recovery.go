@@ -105,7 +105,7 @@ func (c *core) writeUnsaved() (found []utils.StoreCollection) {
 func (c *core) attempt(ctx context.Context, _ target, op operation) error {
 	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
-	return op(ctx, withoutRetries)
+	return op(ctx)
 }
 
 // noteRefusal notes that something could not be written. It counts for the action

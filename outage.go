@@ -100,7 +100,7 @@ func failureOf(of target, err error) *failure {
 	if _, malformed := asMalformed(err); malformed || (f.isOfWrite() && isInvalidItem(err)) {
 		return nil
 	}
-	f.everything = !isThrottle(err) && !isDenial(err) && !isWriteConflict(err)
+	f.everything = concernsTable(err)
 	return f
 }
 
@@ -261,4 +261,23 @@ func (o *outage) end(written int) (ended bool) {
 			o.table.name, lasted.Round(time.Millisecond), written)
 	}
 	return over
+}
+
+// probe reads as little as it can with the action of a target. For one that
+// writes, it reads the row.
+func (t *table) probe(ctx context.Context, of target) error {
+	var response *response
+	var err error
+	if of.action == query {
+		response, err = t.query(ctx, of.namespace, true, nil, 1)
+	} else {
+		if of.key == "" {
+			of.key = initedKey // of a batch: any key will do
+		}
+		response, err = t.get(ctx, of.rowKey, true)
+	}
+	if err == nil {
+		response.release()
+	}
+	return err
 }

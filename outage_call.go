@@ -3,8 +3,6 @@ package lddynamodb
 import (
 	"context"
 	"time"
-
-	"github.com/aws/aws-sdk-go/aws/request"
 )
 
 const (
@@ -14,14 +12,10 @@ const (
 	// minPatience is how long the store waits for that answer. Together with
 	// noAnswerAfter it is the longest that a dead network holds up a call.
 	minPatience = time.Second
-	// maxUnreached is how many attempts of a call in a row may not reach DynamoDB,
-	// while no other call gets an answer. With the AWS SDK's waits between them this
-	// takes about a quarter of a second.
-	maxUnreached = 3
 )
 
-// An operation makes a request, with the given options.
-type operation func(ctx context.Context, options ...request.Option) error
+// An operation makes a request.
+type operation func(ctx context.Context) error
 
 // guard runs an operation unless it is known to fail. One that fails for good is
 // tried again at once; if that fails too, an outage begins. An outage that begins
@@ -35,7 +29,7 @@ func (o *outage) guard(ctx context.Context, of target, op operation) error {
 		}
 		err := c.run(op)
 		if c.isFailure(err) && c.ctx.Err() == nil && !c.isOutdated() {
-			err = c.run(op, withoutRetries)
+			err = c.run(op)
 		}
 		if !c.isFailure(err) {
 			o.answers.Add(1)
@@ -96,42 +90,19 @@ func (c *call) isFailure(err error) bool {
 
 // run makes the operation's request, and looks whether others get an answer if
 // this one gets none.
-func (c *call) run(op operation, options ...request.Option) error {
+func (c *call) run(op operation) error {
 	ctx, cancel := context.WithCancel(c.ctx)
 	suspected := make(chan struct{})
 	timer := time.AfterFunc(noAnswerAfter, func() {
 		defer close(suspected)
 		c.suspect(ctx)
 	})
-	err := op(c.ctx, append(options, func(r *request.Request) {
-		r.Handlers.Retry.PushFront(func(r *request.Request) {
-			c.attemptFailed(r.Error)
-			if timer.Stop() {
-				timer.Reset(noAnswerAfter)
-			}
-		})
-	})...)
+	err := op(c.ctx)
 	cancel()
 	if !timer.Stop() {
 		<-suspected
 	}
 	return err
-}
-
-// attemptFailed ends the call if DynamoDB can't be reached: the other retries would
-// only make the caller wait. As long as other calls get answers, they are worth while.
-func (c *call) attemptFailed(err error) {
-	if c.ctx.Err() != nil || !isUnreachable(err) {
-		return
-	}
-	if answers := c.outage.answers.Load(); answers != c.answers {
-		c.answers, c.unreached = answers, 0
-	}
-	c.unreached++
-	if c.unreached == maxUnreached {
-		c.fail(&tableError{c.of, c.outage.table.name, err})
-		c.cancel()
-	}
 }
 
 func (c *call) suspect(ctx context.Context) {

@@ -83,7 +83,7 @@ func (w *batchWriter) writeBatch(ctx context.Context, namespace string, rows []r
 	return invalid, nil
 }
 
-// batchLength tells how many of the first rows make one batch.
+// batchLength returns how many of the first rows make one batch.
 func batchLength(rows []row) int {
 	size := 0
 	for i, r := range rows {

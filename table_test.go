@@ -3,221 +3,363 @@ package lddynamodb
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/credentials"
+	"github.com/aws/aws-sdk-go/aws/request"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// A call ends after the request timeout, and so does the trial that follows it.
+// tableCalls has a call for each of the actions of DynamoDB.
+var tableCalls = map[string]func(context.Context, *table) error{
+	getItem: func(ctx context.Context, t *table) error {
+		_, err := t.get(ctx, rowKey{"features", "f"}, true)
+		return err
+	},
+	query: func(ctx context.Context, t *table) error {
+		_, err := t.query(ctx, "features", true, nil, 0)
+		return err
+	},
+	putItem: func(ctx context.Context, t *table) error {
+		_, err := t.putIfNewer(ctx, row{rowKey: rowKey{"features", "f"}, version: "1", item: []byte("{}")})
+		return err
+	},
+	batchWriteItem: func(ctx context.Context, t *table) error {
+		_, err := t.batchWrite(ctx, "features", writeRequests([]row{{rowKey: rowKey{"features", "f"}}}))
+		return err
+	},
+}
+
+// newTable makes a table over the fixture's transport.
+func (f *fixture) newTable(timeout time.Duration, configs ...*aws.Config) *table {
+	f.tb.Helper()
+	config := f.awsConfig(f.transport)
+	config.MergeIn(configs...)
+	return &table{client: f.newClientOf(config), name: f.table, timeout: timeout}
+}
+
+// eachTableCall runs a test in fake time for each of the actions of DynamoDB.
+func eachTableCall(t *testing.T, test func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error)) {
+	t.Helper()
+	for action, call := range tableCalls {
+		t.Run(action, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) { test(t, f, action, call) })
+		})
+	}
+}
+
 func TestRequestTimeoutEndsCallsThatGetNoAnswer(t *testing.T) {
 	t.Parallel()
-	for action, call := range storeCalls {
-		t.Run(action, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(RequestTimeout(time.Second))
-				f.transport.setInterceptor(failing(blackHole, action))
-				began := time.Now()
+	eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
+		f.transport.setInterceptor(failing(blackHole))
+		for timeout, says := range map[time.Duration]string{time.Second: "gave up after 1s", 30 * time.Second: "gave up after 30s"} {
+			var err error
+			took := elapsed(func() { err = call(t.Context(), f.newTable(timeout)) })
 
-				_, err := call(store, 1)
-
-				assert.Equal(t, 2*time.Second, time.Since(began))
-				require.ErrorIs(t, err, context.DeadlineExceeded)
-				assert.ErrorContains(t, err, action)
-				assert.ErrorContains(t, err, "gave up after 1s")
-				assert.ErrorContains(t, err, "RequestTimeout", "what to do")
-			})
-		})
-	}
-}
-
-func TestDefaultRequestTimeoutEndsWritesThatGetNoAnswer(t *testing.T) {
-	t.Parallel()
-	for _, action := range []string{"PutItem", "BatchWriteItem"} {
-		t.Run(action, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				store := f.newStore()
-				f.transport.setInterceptor(failing(blackHole, action))
-				began := time.Now()
-
-				_, err := storeCalls[action](store, 1)
-
-				assert.Equal(t, 2*DefaultRequestTimeout, time.Since(began), "reads get an answer")
-				require.ErrorIs(t, err, context.DeadlineExceeded)
-				assert.ErrorContains(t, err, action)
-				assert.ErrorContains(t, err, "gave up after 5s")
-				assert.ErrorContains(t, err, "RequestTimeout", "what to do")
-			})
-		})
-	}
-}
-
-// Whatever the request timeout is, a network that swallows everything is found
-// out sooner.
-func TestCallsIntoABlackHoleEndEarly(t *testing.T) {
-	t.Parallel()
-	for name, options := range map[string][]FeatureStoreOption{
-		"default": {}, "long": {RequestTimeout(time.Hour)}, "none": {RequestTimeout(0)},
-	} {
-		for action, call := range storeCalls {
-			t.Run(name+", "+action, func(t *testing.T) {
-				t.Parallel()
-				inFakeTime(t, func(t *testing.T, f *fixture) {
-					store := f.newStore(options...)
-					f.transport.setInterceptor(failing(blackHole))
-					began := time.Now()
-
-					_, err := call(store, 1)
-
-					assert.Equal(t, noAnswerAfter+minPatience, time.Since(began))
-					require.ErrorIs(t, err, context.DeadlineExceeded)
-					assert.ErrorContains(t, err, f.table)
-					assert.ErrorContains(t, err, "there was no answer in time")
-				})
-			})
+			assert.Equal(t, timeout, took)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.True(t, concernsTable(err))
+			for _, text := range []string{action, f.table, says, "there was no answer in time", "raise RequestTimeout"} {
+				assert.ErrorContains(t, err, text)
+			}
 		}
-	}
+		assert.Empty(t, storeGoroutines())
+	})
 }
 
-func TestInitializedInABlackHole(t *testing.T) {
+// The caller's own deadline is no reason to change RequestTimeout.
+func TestDeadlinesOfTheCallerEndCalls(t *testing.T) {
+	t.Parallel()
+	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+		f.transport.setInterceptor(failing(blackHole))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+
+		var err error
+		took := elapsed(func() { err = call(ctx, f.newTable(5*time.Second)) })
+
+		assert.Equal(t, time.Second, took)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorContains(t, err, "there was no answer in time")
+		assert.NotContains(t, err.Error(), "RequestTimeout")
+	})
+}
+
+// Of a call that was being retried when its time was up, the error is what was wrong.
+func TestRequestTimeoutIncludesRetries(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		timeout, took time.Duration
+		fail     reply
+		says     string
+		concerns bool // the table
 	}{
-		"default": {DefaultRequestTimeout, noAnswerAfter + minPatience},
-		"short":   {time.Second, 2 * time.Second},
+		"throttling":     {throttled, "ProvisionedThroughputExceededException", false},
+		"internal error": {internalError, "InternalServerError", true},
+		"reset":          {brokenConnection, "the connection broke", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(RequestTimeout(c.timeout))
-				f.transport.setInterceptor(failing(blackHole, "GetItem"))
-				began := time.Now()
+			eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
+				f.transport.setInterceptor(failing(c.fail))
 
-				assert.False(t, store.Initialized())
+				var err error
+				took := elapsed(func() { err = call(t.Context(), f.newTable(time.Second)) })
 
-				assert.Equal(t, c.took, time.Since(began))
-				assert.Len(t, f.log.ofStores("WARN:", "GetItem $inited/$inited", "gave up after 1s"), 1)
-			})
-		})
-	}
-}
-
-// Of requests that are throttled, batches have retries of their own.
-func TestRequestTimeoutIncludesRetries(t *testing.T) {
-	t.Parallel()
-	for _, action := range []string{"GetItem", "Query", "PutItem"} {
-		t.Run(action, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(RequestTimeout(time.Second))
-				f.transport.setInterceptor(failing(throttled, action))
-				began := time.Now()
-
-				_, err := storeCalls[action](store, 1)
-
-				assert.Equal(t, time.Second, time.Since(began), "the retries would take longer")
-				assert.Greater(t, len(f.transport.recorded(action)), 2)
-				assertTells(t, err, action, f.table, "ProvisionedThroughputExceededException", "give the table more capacity")
+				assert.ErrorContains(t, err, c.says)
+				assert.NotContains(t, err.Error(), "RequestTimeout")
+				assert.Equal(t, c.concerns, concernsTable(err))
+				assert.Equal(t, !c.concerns, isThrottle(err))
+				if action == batchWriteItem && isThrottle(err) {
+					assert.Len(t, f.transport.recorded(), 1, "the batchWriter retries it")
+					return
+				}
+				assert.Equal(t, time.Second, took)
+				assert.ErrorIs(t, err, context.DeadlineExceeded)
+				assert.Greater(t, len(f.transport.recorded()), 1)
 			})
 		})
 	}
 }
 
 // The AWS SDK would try ten times more.
-func TestRetriesOfUnreachableTablesAreCutShort(t *testing.T) {
+func TestCallsEndWhereNothingCanBeConnectedTo(t *testing.T) {
 	t.Parallel()
-	failures := map[string]struct {
-		fail reply
-		says string
-	}{
-		"InternalServerError": {internalError, "InternalServerError: try again"},
-		"connection refused":  {noConnection, "connection refused"},
-	}
-	for action, call := range storeCalls {
-		for name, failure := range failures {
-			t.Run(action+", "+name, func(t *testing.T) {
-				t.Parallel()
-				inFakeTime(t, func(t *testing.T, f *fixture) {
-					store := f.newStore()
-					f.transport.setInterceptor(failing(failure.fail, action))
-					began := time.Now()
+	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+		f.transport.setInterceptor(failing(noConnection))
 
-					_, err := call(store, 1)
+		var err error
+		took := elapsed(func() { err = call(t.Context(), f.newTable(30*time.Second)) })
 
-					assert.Less(t, time.Since(began), time.Second)
-					assert.Len(t, f.transport.recorded(action), maxUnreached)
-					assert.ErrorContains(t, err, action)
-					assert.ErrorContains(t, err, failure.says)
-				})
-			})
-		}
-	}
+		assert.Less(t, took, time.Second)
+		assert.Len(t, f.transport.recorded(), maxConnectAttempts)
+		assert.ErrorContains(t, err, "connection refused")
+		assert.ErrorContains(t, err, "nothing listens at the endpoint")
+	})
 }
 
-// With no bound, a slow answer is waited for as long as others get one.
 func TestNoRequestTimeout(t *testing.T) {
 	t.Parallel()
-	for action, call := range storeCalls {
-		t.Run(action, func(t *testing.T) {
+	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+		f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
+			time.Sleep(time.Hour)
+			return answerEmpty(r), nil
+		}))
+
+		took := elapsed(func() { require.NoError(t, call(t.Context(), f.newTable(0))) })
+
+		assert.Equal(t, time.Hour, took)
+		assert.Len(t, f.transport.recorded(), 1)
+	})
+}
+
+// answering answers the first request, and the second one, after a time. Zero is never.
+func answering(reply reply, after ...time.Duration) interceptor {
+	requests := make(chan time.Duration, len(after))
+	for _, d := range after {
+		requests <- d
+	}
+	return failing(func(r *sentRequest) (*http.Response, error) {
+		d := <-requests
+		if d == 0 {
+			return blackHole(r)
+		}
+		select {
+		case <-time.After(d):
+			return reply(r)
+		case <-r.http.Context().Done():
+			return nil, r.http.Context().Err()
+		}
+	})
+}
+
+// A dead connection, a lost packet or a slow answer are no failure.
+func TestASecondAttemptJoinsOneWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	const second = time.Second
+	for name, c := range map[string]struct {
+		reply      reply
+		answers    []time.Duration
+		took       time.Duration
+		says       string // of the error; none if it is empty
+		ofBatchToo bool
+	}{
+		"the second is answered": {emptyTable, []time.Duration{0, second}, 6 * second, "", false},
+		"the first is answered":  {emptyTable, []time.Duration{8 * second, 0}, 8 * second, "", true},
+		"both are answered":      {emptyTable, []time.Duration{8 * second, 3 * second}, 8 * second, "", true},
+		"the second is denied":   {refusals["access denied"].answer, []time.Duration{0, second}, 6 * second, "IAM policy", false},
+		"the first is soon":      {emptyTable, []time.Duration{4 * second}, 4 * second, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(RequestTimeout(0))
-				isFirst := once()
-				f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
-					if isFirst() {
-						time.Sleep(time.Hour)
+			eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
+				f.transport.setInterceptor(answering(c.reply, c.answers...))
+
+				var err error
+				took := elapsed(func() { err = call(t.Context(), f.newTable(10*second)) })
+
+				if action == batchWriteItem { // it has one attempt
+					assert.Len(t, f.transport.recorded(), 1)
+					if !c.ofBatchToo {
+						assert.ErrorContains(t, err, "gave up after 10s")
+						return
 					}
-					return answerEmpty(r), nil
-				}, action))
-				began := time.Now()
-
-				_, err := call(store, 1)
-
-				require.NoError(t, err)
-				assert.Equal(t, time.Hour, time.Since(began))
-				assert.Empty(t, f.log.ofStores())
+				} else {
+					assert.Len(t, f.transport.recorded(), len(c.answers))
+				}
+				assert.Equal(t, c.took, took)
+				if c.says == "" {
+					assert.NoError(t, err)
+				} else {
+					assert.ErrorContains(t, err, c.says)
+				}
+				assert.Empty(t, storeGoroutines())
 			})
 		})
 	}
 }
 
-func TestCloseEndsCallsUnderWay(t *testing.T) {
+func TestASecondAttemptReadsTheRow(t *testing.T) {
 	t.Parallel()
-	for action, call := range storeCalls {
-		for name, fail := range map[string]reply{
-			"no answer":       blackHole,
-			"between retries": internalError,
-			"throttled":       throttled,
-		} {
-			t.Run(action+", "+name, func(t *testing.T) {
-				t.Parallel()
-				inFakeTime(t, func(t *testing.T, f *fixture) {
-					store := f.newStore(RequestTimeout(0))
-					f.transport.setInterceptor(failing(fail, action))
-					result := make(chan error)
-					go func() {
-						_, err := call(store, 1)
-						result <- err
-					}()
-					synctest.Wait() // the call can't get any further
-					closed := time.Now()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		holding := holding(t, flag("f", 3))
+		f.transport.setInterceptor(answering(func(r *sentRequest) (*http.Response, error) { return holding(r, nil) }, 0, time.Second))
 
-					require.NoError(t, store.(io.Closer).Close())
-					err := <-result
+		response, err := f.newTable(10*time.Second).get(t.Context(), rowKey{"features", "f"}, true)
 
-					assert.Zero(t, time.Since(closed))
+		require.NoError(t, err)
+		require.Len(t, response.rows, 1)
+		assert.Equal(t, "3", response.rows[0].version)
+		response.release()
+	})
+}
+
+// slowCredentials take their time for the first time.
+type slowCredentials struct {
+	takes time.Duration
+	got   bool
+}
+
+func (s *slowCredentials) IsExpired() bool { return !s.got }
+
+func (s *slowCredentials) Retrieve() (credentials.Value, error) {
+	time.Sleep(s.takes)
+	s.got = true
+	return credentials.Value{AccessKeyID: "id", SecretAccessKey: "secret"}, nil
+}
+
+func TestCredentialsThatTakeLong(t *testing.T) {
+	t.Parallel()
+	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+		slow := f.newTable(5*time.Second, aws.NewConfig().WithCredentials(
+			credentials.NewCredentials(&slowCredentials{takes: 6 * time.Second})))
+
+		var err error
+		took := elapsed(func() { err = call(t.Context(), slow) })
+
+		assert.Equal(t, 5*time.Second, took)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.True(t, concernsTable(err))
+		assert.ErrorContains(t, err, "the AWS credentials could not be obtained")
+		assert.ErrorContains(t, err, "getting credentials: gave up after 5s")
+		assert.NotContains(t, err.Error(), "network")
+		assert.Empty(t, f.transport.recorded())
+
+		require.NoError(t, call(t.Context(), slow), "they have come meanwhile")
+	})
+}
+
+// The time that credentials take does not make a second attempt join.
+func TestCredentialsCountAgainstTheRequestTimeoutOnly(t *testing.T) {
+	t.Parallel()
+	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+		slow := f.newTable(10*time.Second, aws.NewConfig().WithCredentials(
+			credentials.NewCredentials(&slowCredentials{takes: 6 * time.Second})))
+		f.transport.setInterceptor(answering(emptyTable, 3*time.Second))
+
+		took := elapsed(func() { require.NoError(t, call(t.Context(), slow)) })
+
+		assert.Equal(t, 9*time.Second, took)
+		assert.Len(t, f.transport.recorded(), 1)
+	})
+}
+
+func TestCancelEndsCallsUnderWay(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]reply{"no answer": blackHole, "between retries": internalError, "throttled": throttled} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
+				f.transport.setInterceptor(failing(fail))
+				ctx, cancel := context.WithCancel(t.Context())
+				result := make(chan error)
+				go func() { result <- call(ctx, f.newTable(0)) }()
+				synctest.Wait() // the call can't get any further
+				canceled := time.Now()
+
+				cancel()
+
+				err := <-result
+				assert.Zero(t, time.Since(canceled))
+				if action != batchWriteItem || name != "throttled" {
 					require.ErrorContains(t, err, "canceled")
-					assert.Empty(t, f.log.ofStores(), "the end of a store is no outage")
-				})
+				}
 			})
+		})
+	}
+}
+
+// panickingClient is a double that embeds nothing.
+type panickingClient struct{ dynamodbiface.DynamoDBAPI }
+
+func TestPanicsOfTheClientReachTheCaller(t *testing.T) {
+	t.Parallel()
+	eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
+		assert.Panics(t, func() { _ = call(t.Context(), &table{client: panickingClient{}, name: f.table, timeout: time.Second}) })
+
+		inSecond := f.newTable(time.Second)
+		attempts := 0
+		inSecond.client.(*dynamodb.DynamoDB).Handlers.Build.PushBack(func(*request.Request) {
+			if attempts++; attempts == 2 {
+				panic("in the second attempt")
+			}
+		})
+		f.transport.setInterceptor(failing(blackHole))
+		if action != batchWriteItem {
+			assert.PanicsWithValue(t, "in the second attempt", func() { _ = call(t.Context(), inSecond) })
 		}
+		assert.Empty(t, storeGoroutines())
+	})
+}
+
+// AWS's answer to a key that was replaced makes the provider read the new one.
+func TestRefusedCredentialsAreGotAnew(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"expired credentials", "unknown credentials", "invalid signature"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+				provider := &slowCredentials{}
+				table := f.newTable(time.Second, aws.NewConfig().WithMaxRetries(0).WithCredentials(credentials.NewCredentials(provider)))
+				f.transport.setInterceptor(failing(refusals[name].answer))
+				err := call(t.Context(), table)
+				require.ErrorContains(t, err, refusals[name].remedy)
+				assert.True(t, concernsTable(err))
+				provider.takes = time.Millisecond
+				f.transport.setInterceptor(nil)
+
+				took := elapsed(func() { require.NoError(t, call(t.Context(), table)) })
+
+				assert.Equal(t, time.Millisecond, took)
+			})
+		})
 	}
 }
 
