@@ -91,31 +91,31 @@ func connectionRemedy(err error) string {
 	var timeout *timeoutError
 	var unknownHost *net.DNSError
 	var network *net.OpError
+	err = chain{err}
 	foreign := foreignAnswer(err)
 	isServerFailure := errors.As(err, &answer) && answer.StatusCode() >= http.StatusInternalServerError
 	if isServerFailure && answer.RequestID() == "" {
 		foreign = fmt.Sprintf("HTTP %d", answer.StatusCode())
 	}
+	isOfNetwork := errors.As(err, &network)
 	switch {
 	case foreign != "":
 		return "something other than DynamoDB answered, " + foreign + "; check the endpoint and proxies"
 	case isServerFailure:
 		return "DynamoDB failed internally; if this lasts, look at the AWS health dashboard"
-	case wraps(err, func(err error) bool { return errors.As(err, &network) && network.Op == "proxyconnect" }):
+	case isOfNetwork && network.Op == "proxyconnect":
 		return "the proxy can't be reached; check HTTPS_PROXY and HTTP_PROXY, or the proxy of the HTTP client"
-	case wraps(err, func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }):
+	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens at the endpoint; check the endpoint and the port"
-	case wraps(err, func(err error) bool { return errors.As(err, &unknownHost) }):
+	case errors.As(err, &unknownHost):
 		return "the endpoint's host name can't be resolved; check the endpoint, the region and the DNS"
-	case wraps(err, isTLSFailure):
+	case isTLSFailure(err):
 		return "the TLS connection failed; check the endpoint's certificate, a proxy in between, and AWS_CA_BUNDLE"
-	case wraps(err, func(err error) bool {
-		return (errors.As(err, &network) && !network.Timeout()) || errors.Is(err, io.ErrUnexpectedEOF)
-	}):
+	case (isOfNetwork && !network.Timeout()) || errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection broke; check the network"
 	case errors.As(err, &timeout) && timeout.ofRequestTimeout:
 		return "there was no answer in time; check the network and the endpoint, or raise RequestTimeout"
-	case wraps(err, isTimeout):
+	case isOfNetwork || errors.Is(err, context.DeadlineExceeded):
 		return "there was no answer in time; check the network and the endpoint"
 	}
 	return ""
@@ -126,6 +126,7 @@ func connectionRemedy(err error) string {
 func foreignAnswer(err error) string {
 	var answer awserr.RequestFailure
 	var failed *url.Error
+	err = chain{err}
 	switch {
 	case errors.As(err, &answer):
 		status := answer.StatusCode()
@@ -133,9 +134,9 @@ func foreignAnswer(err error) string {
 		if !isNamed(answer) && (answer.RequestID() == "" || isClientError) {
 			return fmt.Sprintf("HTTP %d", status)
 		}
-	case wraps(err, func(err error) bool { return errors.Is(err, http.ErrSchemeMismatch) }):
+	case errors.Is(err, http.ErrSchemeMismatch):
 		return "HTTP without TLS"
-	case wraps(err, func(err error) bool { return errors.As(err, &failed) }):
+	case errors.As(err, &failed):
 		// This is all that net/http tells of a proxy that refuses a connection.
 		for status := http.StatusMultipleChoices; status < 600; status++ {
 			if text := http.StatusText(status); text != "" && failed.Err.Error() == text {
@@ -149,9 +150,8 @@ func foreignAnswer(err error) string {
 // isUnconnected reports whether a request found no connection.
 func isUnconnected(err error) bool {
 	var network *net.OpError
-	return wraps(err, func(err error) bool {
-		return isTLSFailure(err) || (errors.As(err, &network) && (network.Op == "dial" || network.Op == "proxyconnect"))
-	})
+	err = chain{err}
+	return isTLSFailure(err) || (errors.As(err, &network) && (network.Op == "dial" || network.Op == "proxyconnect"))
 }
 
 func isTLSFailure(err error) bool {
@@ -161,25 +161,20 @@ func isTLSFailure(err error) bool {
 	return errors.As(err, &certificate) || errors.As(err, &noTLS) || errors.As(err, &alert)
 }
 
-func isTimeout(err error) bool {
-	var network net.Error // as the error of a context is, too
-	return errors.As(err, &network) && network.Timeout()
-}
+// A chain has errors.Is and errors.As look into what the AWS SDK's errors wrap in a
+// way of their own.
+type chain struct{ error }
 
-// wraps reports whether a test is true of an error or of one that it wraps, in the
-// AWS SDK's way, which the standard library doesn't know, or in Go's.
-func wraps(err error, is func(error) bool) bool {
-	for err != nil {
-		var failure awserr.Error
-		if is(err) {
-			return true
-		}
-		if !errors.As(err, &failure) {
-			return false
-		}
-		err = failure.OrigErr()
+func (c chain) Is(target error) bool { return errors.Is(c.error, target) }
+
+func (c chain) As(target interface{}) bool { return errors.As(c.error, target) }
+
+func (c chain) Unwrap() error {
+	var failure awserr.Error
+	if errors.As(c.error, &failure) && failure.OrigErr() != nil {
+		return chain{failure.OrigErr()}
 	}
-	return false
+	return nil
 }
 
 // keySchemaFault tells what DynamoDB says of requests that don't fit the table's
@@ -222,15 +217,14 @@ func concernsTable(err error) bool {
 // it has failed.
 func isNamed(failure awserr.Error) bool {
 	var answer awserr.RequestFailure
-	code := failure.Code()
-	isAnswer := errors.As(failure, &answer) && answer.StatusCode() >= http.StatusBadRequest
-	switch {
-	case isAnswer && answer.StatusCode() >= http.StatusInternalServerError:
-		return false
-	case code == "" || code == "UnknownError" || code == "UnknownOperationException" || code == request.ErrCodeSerialization:
+	switch failure.Code() {
+	case "", "UnknownError", "UnknownOperationException", request.ErrCodeSerialization:
 		return false
 	}
-	return isAnswer || strings.HasSuffix(code, "Exception") // of a client that tells no status
+	if errors.As(failure, &answer) && answer.StatusCode() >= http.StatusBadRequest {
+		return answer.StatusCode() < http.StatusInternalServerError
+	}
+	return strings.HasSuffix(failure.Code(), "Exception") // of a client that tells no status
 }
 
 // isThrottle reports whether DynamoDB has throttled a request.

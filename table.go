@@ -22,7 +22,7 @@ const (
 	batchWriteItem = "BatchWriteItem"
 )
 
-// maxConnectAttempts is after how many attempts to connect in a row a call ends.
+// maxConnectAttempts is after how many attempts to connect an attempt ends.
 // With the AWS SDK's waits between them they take about a quarter of a second.
 const maxConnectAttempts = 3
 
@@ -64,7 +64,27 @@ func (t *table) query(
 	ctx context.Context, namespace string, consistent bool, after *rowKey, limit int64,
 ) (*response, error) {
 	a, err := t.call(ctx, target{query, rowKey{namespace: namespace}}, func(a *attempt) error {
-		output, err := t.client.QueryWithContext(a.ctx, t.queryInput(namespace, consistent, after, limit), a.options()...)
+		input := &dynamodb.QueryInput{
+			TableName:              aws.String(t.name),
+			KeyConditionExpression: aws.String("#namespace = :namespace"),
+			ProjectionExpression:   aws.String("#key, #version, #item"),
+			// Some of the attributes are reserved words of DynamoDB's.
+			ExpressionAttributeNames: map[string]*string{
+				"#namespace": aws.String(namespaceAttribute),
+				"#key":       aws.String(keyAttribute),
+				"#version":   aws.String(versionAttribute),
+				"#item":      aws.String(itemAttribute),
+			},
+			ExpressionAttributeValues: map[string]*dynamodb.AttributeValue{":namespace": {S: aws.String(namespace)}},
+			ConsistentRead:            aws.Bool(consistent),
+		}
+		if after != nil {
+			input.ExclusiveStartKey = after.attributes()
+		}
+		if limit > 0 {
+			input.Limit = aws.Int64(limit)
+		}
+		output, err := t.client.QueryWithContext(a.ctx, input, a.options()...)
 		if err == nil && !a.response.decoded {
 			a.response.readOutput(output)
 		}
@@ -77,30 +97,6 @@ func (t *table) query(
 		a.response.rows[i].namespace = namespace
 	}
 	return &a.response, nil
-}
-
-func (t *table) queryInput(namespace string, consistent bool, after *rowKey, limit int64) *dynamodb.QueryInput {
-	input := &dynamodb.QueryInput{
-		TableName:              aws.String(t.name),
-		KeyConditionExpression: aws.String("#namespace = :namespace"),
-		ProjectionExpression:   aws.String("#key, #version, #item"),
-		// Some of the attributes are reserved words of DynamoDB's.
-		ExpressionAttributeNames: map[string]*string{
-			"#namespace": aws.String(namespaceAttribute),
-			"#key":       aws.String(keyAttribute),
-			"#version":   aws.String(versionAttribute),
-			"#item":      aws.String(itemAttribute),
-		},
-		ExpressionAttributeValues: map[string]*dynamodb.AttributeValue{":namespace": {S: aws.String(namespace)}},
-		ConsistentRead:            aws.Bool(consistent),
-	}
-	if after != nil {
-		input.ExclusiveStartKey = after.attributes()
-	}
-	if limit > 0 {
-		input.Limit = aws.Int64(limit)
-	}
-	return input
 }
 
 // putIfNewer writes a row unless the table has it at the same version or a
@@ -257,7 +253,7 @@ type attempt struct {
 	request.Retryer       // the client's own
 	signing         bool  // so it waits for credentials, or could not get any
 	lastErr         error // of the latest request that failed, before a retry
-	unconnected     int   // how many requests in a row found no connection
+	unconnected     int   // how many requests found no connection
 
 	startSecond func() // nil if there is no second attempt
 	timer       *time.Timer
@@ -316,11 +312,9 @@ func (a *attempt) ShouldRetry(failed *request.Request) bool {
 	a.stopTimer()
 	if isUnconnected(failed.Error) {
 		a.unconnected++
-	} else {
-		a.unconnected = 0
 	}
 	switch {
-	case a.unconnected == maxConnectAttempts, foreignAnswer(failed.Error) != "":
+	case a.unconnected == maxConnectAttempts || foreignAnswer(failed.Error) != "":
 		return false
 	case a.of.action == batchWriteItem && isThrottle(failed.Error):
 		return false // the batchWriter retries it, and it knows whether other batches get through

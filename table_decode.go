@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/awserr"
@@ -67,9 +68,9 @@ func (p *response) unmarshal(r *request.Request) {
 
 func (p *response) decode(body []byte, output interface{}) error {
 	p.parser = responseParsers.Get()
-	value, err := parseResponse(p.parser, body)
-	if err != nil {
-		return err
+	value, err := p.parser.ParseBytes(body)
+	if err != nil || value.Type() != fastjson.TypeObject {
+		return errors.New("it isn't a JSON object") // the parser's text would quote the body
 	}
 	items, err := responseItems(value, output)
 	if err != nil {
@@ -102,18 +103,6 @@ func (p *response) readOutput(output *dynamodb.QueryOutput) {
 		last := rowOfAttributes(output.LastEvaluatedKey)
 		p.next = &last.rowKey
 	}
-}
-
-// parseResponse parses the body of a read, which always holds an object.
-func parseResponse(parser *fastjson.Parser, body []byte) (*fastjson.Value, error) {
-	response, err := parser.ParseBytes(body)
-	if err != nil {
-		return nil, errors.New("it isn't valid JSON") // the parser's text would quote the body
-	}
-	if response.Type() != fastjson.TypeObject {
-		return nil, errors.New("it isn't a JSON object")
-	}
-	return response, nil
 }
 
 // responseItems returns the items of a Query or the item, if any, of a GetItem.
@@ -154,15 +143,8 @@ func readCapacity(response *fastjson.Value, output interface{}) error {
 	if consumed == nil {
 		return nil
 	}
-	capacity := new(dynamodb.ConsumedCapacity)
-	if err := json.Unmarshal(consumed.MarshalTo(nil), capacity); err != nil {
+	if err := json.Unmarshal(fmt.Appendf(nil, `{"ConsumedCapacity":%s}`, consumed), output); err != nil {
 		return errors.New("its consumed capacity is of the wrong form")
-	}
-	switch output := output.(type) {
-	case *dynamodb.GetItemOutput:
-		output.ConsumedCapacity = capacity
-	case *dynamodb.QueryOutput:
-		output.ConsumedCapacity = capacity
 	}
 	return nil
 }
@@ -190,20 +172,9 @@ func rowOfAttributes(attributes map[string]*dynamodb.AttributeValue) row {
 // is empty or null for a success, which for a batch would mean that nothing of it is
 // unprocessed, and mix what it reads into what an earlier try has left.
 func decodeWritten(body []byte, output interface{}) error {
-	switch output := output.(type) {
-	case *dynamodb.PutItemOutput:
-		*output = dynamodb.PutItemOutput{}
-	case *dynamodb.BatchWriteItemOutput:
-		*output = dynamodb.BatchWriteItemOutput{}
-	}
-	if !json.Valid(body) {
-		return errors.New("it isn't valid JSON") // the decoder's text would quote the body
-	}
-	if bytes.TrimLeft(body, " \t\r\n")[0] != '{' {
-		return errors.New("it isn't a JSON object")
-	}
-	if err := json.Unmarshal(body, output); err != nil {
-		return errors.New("a part of it is of the wrong form")
+	reflect.ValueOf(output).Elem().SetZero()
+	if err := json.Unmarshal(body, output); err != nil || bytes.TrimLeft(body, " \t\r\n")[0] != '{' {
+		return errors.New("it isn't the JSON object that was expected") // the decoder's text would quote the body
 	}
 	return nil
 }
