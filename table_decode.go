@@ -90,7 +90,12 @@ func (p *response) decode(body []byte, output interface{}) error {
 		p.next = &next.rowKey
 	}
 	p.decoded = true
-	return readCapacity(value, output)
+	if consumed := value.Get("ConsumedCapacity"); consumed != nil { // an application's own handlers may count it
+		if json.Unmarshal(fmt.Appendf(nil, `{"ConsumedCapacity":%s}`, consumed), output) != nil {
+			return errors.New("its consumed capacity is of the wrong form")
+		}
+	}
+	return nil
 }
 
 // readOutput reads what the AWS SDK decoded.
@@ -134,19 +139,6 @@ func rowOfValue(v *fastjson.Value) (row, error) {
 		version: string(v.GetStringBytes(versionAttribute, "N")),
 		item:    v.GetStringBytes(itemAttribute, "S"),
 	}, nil
-}
-
-// readCapacity puts what an application's own request handlers may count into
-// the output: the consumed capacity, if a handler asked for it.
-func readCapacity(response *fastjson.Value, output interface{}) error {
-	consumed := response.Get("ConsumedCapacity")
-	if consumed == nil {
-		return nil
-	}
-	if err := json.Unmarshal(fmt.Appendf(nil, `{"ConsumedCapacity":%s}`, consumed), output); err != nil {
-		return errors.New("its consumed capacity is of the wrong form")
-	}
-	return nil
 }
 
 // rowOfAttributes makes a row of what the AWS SDK decoded, for clients that get
