@@ -52,8 +52,7 @@ type call struct {
 	cancel context.CancelFunc
 	ends   int // when it began
 
-	answers   int64 // to all calls, when DynamoDB was first not reached
-	unreached int   // attempts since then
+	answers int64 // to all calls, when DynamoDB was first not reached
 }
 
 // begin begins a call, unless it is known to fail. From then on an outage ends it.

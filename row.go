@@ -158,21 +158,28 @@ func (r row) decode(kind ld.VersionedDataKind) (item ld.VersionedData, version i
 }
 
 // holds reports whether a row that was read has the version and, as this SDK
-// understands it, the very item of a row that is wanted. It may have fields that only
-// newer SDKs know.
+// evaluates it, the very item of a row that is wanted. It may have fields that only
+// newer SDKs know, and lack those that no SDK evaluates any more.
 func (r row) holds(kind ld.VersionedDataKind, wanted row) bool {
-	if r.version != wanted.version {
-		return false
+	if r.version != wanted.version || bytes.Equal(r.item, wanted.item) {
+		return r.version == wanted.version
 	}
-	if bytes.Equal(r.item, wanted.item) {
-		return true
-	}
+	found := r.comparable(kind)
+	return found != nil && bytes.Equal(found, wanted.comparable(kind))
+}
+
+// comparable returns the JSON of what is evaluated of the row's item, or nil if the
+// row is malformed.
+func (r row) comparable(kind ld.VersionedDataKind) []byte {
 	item, _, err := r.decode(kind)
 	if err != nil {
-		return false
+		return nil
 	}
-	encoded, err := encodeRow(r.namespace, item)
-	return err == nil && bytes.Equal(encoded.item, wanted.item)
+	if flag, ok := item.(*ld.FeatureFlag); ok {
+		flag.Sel = ""
+	}
+	encoded, _ := json.Marshal(item) // it came from JSON
+	return encoded
 }
 
 // describeJSONError says what is wrong without the literals that

@@ -30,6 +30,7 @@ func initedRow(key string) rawItem {
 // fullFlag has something in every field.
 func fullFlag() *ld.FeatureFlag {
 	f := flag("full", 42, "other")
+	f.Sel = "sel"
 	f.Targets = []ld.Target{{Values: []string{"user", "größe <&> \u2028 🚩"}, Variation: 1}}
 	rollout := ld.VariationOrRollout{Rollout: &ld.Rollout{
 		Variations: []ld.WeightedVariation{{Variation: 0, Weight: 99_999}, {Variation: 1, Weight: 1}},
@@ -196,7 +197,8 @@ func TestInitLeavesRowsOfNewerSDKsAlone(t *testing.T) {
 			before := f.rows()
 			for name, start := range newer {
 				row := before[name]
-				row[itemAttribute] = text(strings.Replace(*row[itemAttribute].S, "{", start, 1))
+				item := strings.Replace(*row[itemAttribute].S, "{", start, 1)
+				row[itemAttribute] = text(strings.Replace(item, `"sel":"sel",`, "", 1))
 				for attribute, value := range c.change {
 					row[attribute] = value
 				}

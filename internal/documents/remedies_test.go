@@ -2,7 +2,9 @@ package documents
 
 import (
 	"errors"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -51,6 +53,28 @@ var failures = map[string]func(*testing.T) []lddynamodb.FeatureStoreOption{
 		return []lddynamodb.FeatureStoreOption{lddynamodb.ClientConfig(aws.NewConfig().
 			WithCredentials(credentials.NewStaticCredentials("id", "secret", "")))}
 	},
+	"another answer": func(t *testing.T) []lddynamodb.FeatureStoreOption {
+		client := newClient(t, &gate{answer: func(string, []byte) *http.Response {
+			return &http.Response{StatusCode: http.StatusForbidden, Body: io.NopCloser(strings.NewReader("<html></html>"))}
+		}})
+		return []lddynamodb.FeatureStoreOption{lddynamodb.DynamoClient(client)}
+	},
+	"no proxy": func(t *testing.T) []lddynamodb.FeatureStoreOption {
+		transport := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: "127.0.0.1:1"})}
+		t.Cleanup(transport.CloseIdleConnections)
+		return []lddynamodb.FeatureStoreOption{lddynamodb.ClientConfig(aws.NewConfig().
+			WithRegion("us-east-1").
+			WithCredentials(credentials.NewStaticCredentials("id", "secret", "")).
+			WithHTTPClient(&http.Client{Transport: transport}))}
+	},
+	"slow credentials": func(*testing.T) []lddynamodb.FeatureStoreOption {
+		return []lddynamodb.FeatureStoreOption{
+			lddynamodb.RequestTimeout(time.Millisecond),
+			lddynamodb.ClientConfig(aws.NewConfig().
+				WithRegion("us-east-1").
+				WithCredentials(credentials.NewCredentials(slowProvider{}))),
+		}
+	},
 	"no answer": func(*testing.T) []lddynamodb.FeatureStoreOption {
 		return []lddynamodb.FeatureStoreOption{
 			lddynamodb.RequestTimeout(time.Millisecond),
@@ -68,6 +92,13 @@ func refusedWith(code, message string) func(*testing.T) []lddynamodb.FeatureStor
 		return []lddynamodb.FeatureStoreOption{lddynamodb.DynamoClient(client)}
 	}
 }
+
+// slowProvider takes longer to give credentials than any test waits.
+type slowProvider struct{}
+
+func (slowProvider) IsExpired() bool { return true }
+
+func (slowProvider) Retrieve() (credentials.Value, error) { select {} }
 
 // silence is a network that swallows requests.
 type silence struct{}
