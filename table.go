@@ -261,9 +261,8 @@ type attempt struct {
 }
 
 func newAttempt(ctx context.Context, t *table, of target) *attempt {
-	a := &attempt{table: t, of: of}
-	a.ctx, a.cancel = context.WithCancel(ctx)
-	return a
+	ctx, cancel := context.WithCancel(ctx)
+	return &attempt{ctx: ctx, cancel: cancel, table: t, of: of}
 }
 
 // isAnswered reports whether the attempt has brought an answer that counts.
@@ -313,13 +312,9 @@ func (a *attempt) ShouldRetry(failed *request.Request) bool {
 	if isUnconnected(failed.Error) {
 		a.unconnected++
 	}
-	switch {
-	case a.unconnected == maxConnectAttempts || foreignAnswer(failed.Error) != "":
-		return false
-	case a.of.action == batchWriteItem && isThrottle(failed.Error):
-		return false // the batchWriter retries it, and it knows whether other batches get through
-	}
-	return a.Retryer.ShouldRetry(failed)
+	// The batchWriter retries what is throttled, and knows whether other batches get through.
+	isLeft := a.of.action == batchWriteItem && isThrottle(failed.Error)
+	return !isLeft && a.unconnected < maxConnectAttempts && foreignAnswer(failed.Error) == "" && a.Retryer.ShouldRetry(failed)
 }
 
 // expireCredentials has credentials that AWS refuses got anew. The AWS SDK does

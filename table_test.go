@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -362,6 +365,30 @@ func TestRefusedCredentialsAreGotAnew(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestKeysThatWereReplacedInTheFileAreReadAgain(t *testing.T) {
+	t.Parallel()
+	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+		file := filepath.Join(t.TempDir(), "credentials")
+		write := func(id string) {
+			keys := "[default]\naws_access_key_id = " + id + "\naws_secret_access_key = secret\n"
+			require.NoError(t, os.WriteFile(file, []byte(keys), 0o600))
+		}
+		write("OLDKEY")
+		table := f.newTable(time.Second, aws.NewConfig().WithCredentials(credentials.NewSharedCredentials(file, "default")))
+		require.NoError(t, call(t.Context(), table))
+		write("NEWKEY")
+		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+			if strings.Contains(r.http.Header.Get("Authorization"), "OLDKEY") {
+				return refusals["unknown credentials"].answer(r)
+			}
+			return send()
+		})
+
+		require.ErrorContains(t, call(t.Context(), table), "AWS does not accept the credentials")
+		require.NoError(t, call(t.Context(), table))
+	})
 }
 
 // DynamoDB's clients for other endpoints, DAX for one, know only the parameters
