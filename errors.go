@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,10 +40,27 @@ func (e *tableError) Error() string {
 
 func (e *tableError) Unwrap() error { return e.cause }
 
+// refusedCredentials are AWS's names for what is wrong with credentials.
+var refusedCredentials = []string{
+	"ExpiredTokenException", "ExpiredToken", "RequestExpired",
+	"UnrecognizedClientException", "InvalidSignatureException", "SignatureDoesNotMatch", "InvalidClientTokenId",
+}
+
 // remedy says in a sentence what is wrong and what mends it, for the errors
 // that people meet.
 func remedy(err error) string {
 	code, message := awsCode(err)
+	switch code {
+	case "NoCredentialProviders", "EmptyStaticCreds":
+		return "no AWS credentials were found; set them in the environment, in ~/.aws/credentials or with SessionOptions, " +
+			"or give the process a role; what is in ~/.aws/config counts only with AWS_SDK_LOAD_CONFIG=1"
+	case "MissingRegion":
+		return "no AWS region is set; set AWS_REGION, or the region in SessionOptions or ClientConfig"
+	}
+	if isCredentialsError(err) {
+		return "the AWS credentials could not be obtained; check the provider that they come from, such as the host's " +
+			"metadata service"
+	}
 	switch code {
 	case dynamodb.ErrCodeResourceNotFoundException:
 		return fmt.Sprintf("there is no such table; create it with the partition key %q and the sort key %q, both strings, "+
@@ -51,11 +70,6 @@ func remedy(err error) string {
 			return fmt.Sprintf("the table seems to have another key schema; it needs the partition key %q and the sort key %q, "+
 				"both strings", namespaceAttribute, keyAttribute)
 		}
-	case "NoCredentialProviders", "EmptyStaticCreds":
-		return "no AWS credentials were found; set them in the environment, in a configuration file or with SessionOptions, " +
-			"or give the process a role"
-	case "MissingRegion":
-		return "no AWS region is set; set AWS_REGION, or the region in SessionOptions or ClientConfig"
 	case "AccessDeniedException":
 		return "the credentials do not allow this action on this table; add it to their IAM policy"
 	case "ExpiredTokenException", "ExpiredToken", "RequestExpired":
@@ -64,31 +78,80 @@ func remedy(err error) string {
 		return "AWS does not accept the credentials; check the key, its secret, and this machine's clock"
 	}
 	if isThrottle(err) {
-		return "DynamoDB is throttling; give the table more capacity"
+		return "DynamoDB is throttling; if the capacity is provisioned, give the table more capacity; if it is on-demand, " +
+			"one partition is at its limit: set a longer CacheTTL, or use eventually consistent reads or daemon mode"
 	}
-	if isServerFailure(err) {
-		return "DynamoDB failed internally; if this lasts, look at the AWS health dashboard"
-	}
-	return networkRemedy(err)
+	return connectionRemedy(err)
 }
 
-// networkRemedy does the same if no answer came from DynamoDB.
-func networkRemedy(err error) string {
+// connectionRemedy does the same if no answer came from DynamoDB, or nothing but
+// that it has failed.
+func connectionRemedy(err error) string {
+	var answer awserr.RequestFailure
+	var timeout *timeoutError
 	var unknownHost *net.DNSError
 	var network *net.OpError
+	err = chain{err}
+	foreign := foreignAnswer(err)
+	isServerFailure := errors.As(err, &answer) && answer.StatusCode() >= http.StatusInternalServerError
+	if isServerFailure && answer.RequestID() == "" {
+		foreign = fmt.Sprintf("HTTP %d", answer.StatusCode())
+	}
+	isOfNetwork := errors.As(err, &network)
 	switch {
-	case wraps(err, func(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }):
+	case foreign != "":
+		return "something other than DynamoDB answered, " + foreign + "; check the endpoint and proxies"
+	case isServerFailure:
+		return "DynamoDB failed internally; if this lasts, look at the AWS health dashboard"
+	case isOfNetwork && network.Op == "proxyconnect":
+		return "the proxy can't be reached; check HTTPS_PROXY and HTTP_PROXY, or the proxy of the HTTP client"
+	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens at the endpoint; check the endpoint and the port"
-	case wraps(err, func(err error) bool { return errors.As(err, &unknownHost) }):
+	case errors.As(err, &unknownHost):
 		return "the endpoint's host name can't be resolved; check the endpoint, the region and the DNS"
-	case wraps(err, isTLSFailure):
+	case isTLSFailure(err):
 		return "the TLS connection failed; check the endpoint's certificate, a proxy in between, and AWS_CA_BUNDLE"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "there was no answer in time; check the network and the endpoint, or raise RequestTimeout"
-	case wraps(err, func(err error) bool { return errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) }):
+	case (isOfNetwork && !network.Timeout()) || errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection broke; check the network"
+	case errors.As(err, &timeout) && timeout.ofRequestTimeout:
+		return "there was no answer in time; check the network and the endpoint, or raise RequestTimeout"
+	case isOfNetwork || errors.Is(err, context.DeadlineExceeded):
+		return "there was no answer in time; check the network and the endpoint"
 	}
 	return ""
+}
+
+// foreignAnswer returns what something other than DynamoDB has answered, or "" if
+// nothing has: a proxy, a portal, or what listens at a wrong endpoint.
+func foreignAnswer(err error) string {
+	var answer awserr.RequestFailure
+	var failed *url.Error
+	err = chain{err}
+	switch {
+	case errors.As(err, &answer):
+		status := answer.StatusCode()
+		isClientError := status >= http.StatusMultipleChoices && status < http.StatusInternalServerError
+		if !isNamed(answer) && (answer.RequestID() == "" || isClientError) {
+			return fmt.Sprintf("HTTP %d", status)
+		}
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "HTTP without TLS"
+	case errors.As(err, &failed):
+		// This is all that net/http tells of a proxy that refuses a connection.
+		for status := http.StatusMultipleChoices; status < 600; status++ {
+			if text := http.StatusText(status); text != "" && failed.Err.Error() == text {
+				return fmt.Sprintf("HTTP %d", status)
+			}
+		}
+	}
+	return ""
+}
+
+// isUnconnected reports whether a request found no connection.
+func isUnconnected(err error) bool {
+	var network *net.OpError
+	err = chain{err}
+	return isTLSFailure(err) || (errors.As(err, &network) && (network.Op == "dial" || network.Op == "proxyconnect"))
 }
 
 func isTLSFailure(err error) bool {
@@ -98,20 +161,20 @@ func isTLSFailure(err error) bool {
 	return errors.As(err, &certificate) || errors.As(err, &noTLS) || errors.As(err, &alert)
 }
 
-// wraps tells whether a test is true of an error or of one that it wraps, in the
-// AWS SDK's way, which the standard library doesn't know, or in Go's.
-func wraps(err error, is func(error) bool) bool {
-	for err != nil {
-		var failure awserr.Error
-		if is(err) {
-			return true
-		}
-		if !errors.As(err, &failure) {
-			return false
-		}
-		err = failure.OrigErr()
+// A chain has errors.Is and errors.As look into what the AWS SDK's errors wrap in a
+// way of their own.
+type chain struct{ error }
+
+func (c chain) Is(target error) bool { return errors.Is(c.error, target) }
+
+func (c chain) As(target interface{}) bool { return errors.As(c.error, target) }
+
+func (c chain) Unwrap() error {
+	var failure awserr.Error
+	if errors.As(c.error, &failure) && failure.OrigErr() != nil {
+		return chain{failure.OrigErr()}
 	}
-	return false
+	return nil
 }
 
 // keySchemaFault tells what DynamoDB says of requests that don't fit the table's
@@ -130,48 +193,80 @@ func awsCode(err error) (code, message string) {
 	return "", ""
 }
 
+// concernsTable reports whether an error means that the table can't be used at all:
+// there was no answer, no connection, no valid credentials or no such table, DynamoDB
+// has failed, or something else answered. Any other error has a name of DynamoDB's,
+// and concerns an action on a partition: throttled, denied, invalid, and so on. A
+// request that ran out of time counts as its last failure, if it had one.
+func concernsTable(err error) bool {
+	var failure awserr.Error
+	switch {
+	case err == nil:
+		return false
+	case isCredentialsError(err) || !errors.As(err, &failure):
+		return true
+	case isThrottle(err):
+		return false
+	case failure.Code() == dynamodb.ErrCodeResourceNotFoundException || slices.Contains(refusedCredentials, failure.Code()):
+		return true
+	}
+	return !isNamed(failure)
+}
+
+// isNamed reports whether an error is one that DynamoDB gives a name, and not that
+// it has failed.
+func isNamed(failure awserr.Error) bool {
+	var answer awserr.RequestFailure
+	switch failure.Code() {
+	case "", "UnknownError", "UnknownOperationException", request.ErrCodeSerialization:
+		return false
+	}
+	if errors.As(failure, &answer) && answer.StatusCode() >= http.StatusBadRequest {
+		return answer.StatusCode() < http.StatusInternalServerError
+	}
+	return strings.HasSuffix(failure.Code(), "Exception") // of a client that tells no status
+}
+
+// isThrottle reports whether DynamoDB has throttled a request.
 func isThrottle(err error) bool {
 	var failure awserr.Error
 	return errors.As(err, &failure) && request.IsErrorThrottle(failure)
 }
 
+// isDenial reports whether the credentials don't allow a request.
 func isDenial(err error) bool {
 	code, _ := awsCode(err)
 	return code == "AccessDeniedException"
 }
 
-// isWriteConflict tells of a write that meets one in another Region, in a global
-// table with strong consistency.
-func isWriteConflict(err error) bool {
-	code, _ := awsCode(err)
-	return code == "ReplicatedWriteConflictException"
-}
-
-// isInvalidItem tells of a write that DynamoDB refuses because of what is written.
+// isInvalidItem reports whether DynamoDB refuses a write because of what is written.
 func isInvalidItem(err error) bool {
 	code, message := awsCode(err)
 	return code == "ValidationException" && !keySchemaFault.MatchString(message)
 }
 
-func isServerFailure(err error) bool {
-	var response awserr.RequestFailure
-	return errors.As(err, &response) && response.StatusCode() >= http.StatusInternalServerError
-}
+// A credentialsError is a request that got no credentials, or not in time.
+type credentialsError struct{ cause error }
 
-// isUnreachable tells of an attempt that DynamoDB did not answer, or not with
-// more than that it has failed.
-func isUnreachable(err error) bool {
-	code, _ := awsCode(err)
-	return !isThrottle(err) && (isServerFailure(err) || code == request.ErrCodeRequestError)
+func (e *credentialsError) Error() string { return "getting credentials: " + describeAWSError(e.cause) }
+
+func (e *credentialsError) Unwrap() error { return e.cause }
+
+func isCredentialsError(err error) bool {
+	var failure *credentialsError
+	return errors.As(err, &failure)
 }
 
 // describeAWSError is the AWS SDK's text on one line, without the parts that may
 // hold credentials or flags.
 func describeAWSError(err error) string {
+	var noCredentials *credentialsError
 	var timeout *timeoutError
 	var coded interface{ Code() string }
 	var failure awserr.Error
 	switch {
+	case errors.As(err, &noCredentials):
+		return noCredentials.Error()
 	case errors.As(err, &timeout):
 		return timeout.Error()
 	case errors.As(err, &coded) && repeatsCredentials(coded.Code()):
@@ -184,8 +279,12 @@ func describeAWSError(err error) string {
 	message, _, _ := strings.Cut(failure.Message(), "\n")
 	text := failure.Code() + ": " + message
 	var response awserr.RequestFailure
-	if errors.As(err, &response) && response.RequestID() != "" {
-		text += fmt.Sprintf(" (status %d, request %s)", response.StatusCode(), response.RequestID())
+	if errors.As(err, &response) {
+		text += fmt.Sprintf(" (status %d", response.StatusCode())
+		if response.RequestID() != "" {
+			text += ", request " + response.RequestID()
+		}
+		text += ")"
 	}
 	cause := failure.OrigErr()
 	if cause == nil || failure.Code() == request.ErrCodeSerialization {
@@ -194,33 +293,39 @@ func describeAWSError(err error) string {
 	return text + ": " + describeAWSError(cause)
 }
 
-// repeatsCredentials tells of the AWS SDK's errors about a configuration file or
-// a credential process that it can't understand: they repeat what it has read.
+// repeatsCredentials reports whether an error of the AWS SDK's is about a
+// configuration file or a credential process that it can't understand: it repeats
+// what it has read.
 func repeatsCredentials(code string) bool {
 	return code == "INIParseError" || code == processcreds.ErrCodeProcessProviderParse
 }
 
-// A timeoutError is a call whose time was up.
+// A timeoutError is a call whose time was up. Its cause is how the latest request
+// failed, or, if that had no answer, that it was canceled.
 type timeoutError struct {
-	after time.Duration
-	cause error
+	after            time.Duration
+	ofRequestTimeout bool // and not of its caller's own
+	cause            error
 }
 
 func (e *timeoutError) Error() string {
-	return fmt.Sprintf("gave up after %s", e.after.Round(100*time.Millisecond))
+	text := fmt.Sprintf("gave up after %s", e.after.Round(100*time.Millisecond))
+	if code, _ := awsCode(e.cause); code != request.CanceledErrorCode {
+		text += ": " + describeAWSError(e.cause)
+	}
+	return text
 }
 
 func (e *timeoutError) Unwrap() []error { return []error{context.DeadlineExceeded, e.cause} }
 
-// An untriedError is a request that was not made, or was given up, because of
-// an outage.
+// An untriedError is a request that was not made, because of one that has failed.
 type untriedError struct {
 	target
 	cause error
 }
 
 func (e *untriedError) Error() string {
-	return fmt.Sprintf("%s was not tried during an outage: %s", e.target, e.cause)
+	return fmt.Sprintf("%s was not tried, because another request failed: %s", e.target, e.cause)
 }
 
 func (e *untriedError) Unwrap() error { return e.cause }
@@ -254,7 +359,7 @@ func asMalformed(err error) (*malformedRowError, bool) {
 	return malformed, errors.As(err, &malformed)
 }
 
-// hasVersion tells whether the row says that it has just this version.
+// hasVersion reports whether the row says that it has just this version.
 func (e *malformedRowError) hasVersion(version int) bool { return e.version == strconv.Itoa(version) }
 
 // An unstorableError is an item that DynamoDB can't hold. It stays inside the
@@ -266,16 +371,4 @@ type unstorableError struct {
 
 func (e *unstorableError) Error() string {
 	return fmt.Sprintf("%s can't be stored: %s", e.rowKey, e.reason)
-}
-
-func concernsTable(err error) bool {
-	code, _ := awsCode(err)
-	switch code {
-	case "ResourceNotFoundException", "ExpiredTokenException", "UnrecognizedClientException", "InvalidSignatureException":
-		return true
-	}
-	if _, ok := asMalformed(err); ok {
-		return false
-	}
-	return err != nil && !isThrottle(err) && !isDenial(err) && !isWriteConflict(err) && code != "ValidationException"
 }

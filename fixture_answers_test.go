@@ -48,13 +48,18 @@ func answer(r *sentRequest, status int, body string) *http.Response {
 	}
 }
 
+// requestID is the ID in the errors that DynamoDB answers with.
+const requestID = "REQUEST0ID"
+
 // answerError makes an error response as DynamoDB does.
 func answerError(r *sentRequest, status int, code, message string) *http.Response {
 	body, err := json.Marshal(map[string]string{"__type": "com.amazonaws.dynamodb.v20120810#" + code, "message": message})
 	if err != nil {
 		panic(err)
 	}
-	return answer(r, status, string(body))
+	response := answer(r, status, string(body))
+	response.Header.Set("X-Amzn-Requestid", requestID)
+	return response
 }
 
 // answerEmpty makes the response of an empty table, to which nothing is written.

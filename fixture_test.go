@@ -93,7 +93,11 @@ func (f *fixture) awsConfig(roundTripper http.RoundTripper) *aws.Config {
 }
 
 func (f *fixture) newClient(roundTripper http.RoundTripper) *dynamodb.DynamoDB {
-	awsSession, err := session.NewSession(f.awsConfig(roundTripper))
+	return f.newClientOf(f.awsConfig(roundTripper))
+}
+
+func (f *fixture) newClientOf(config *aws.Config) *dynamodb.DynamoDB {
+	awsSession, err := session.NewSession(config)
 	require.NoError(f.tb, err)
 	return dynamodb.New(awsSession)
 }

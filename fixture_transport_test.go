@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -133,7 +134,7 @@ func (t *transport) actions() []string {
 	return slices.Compact(actions)
 }
 
-// isOf tells whether a request is of one of these actions. No action stands for
+// isOf reports whether a request is of one of these actions. No action stands for
 // all of them.
 func (r *sentRequest) isOf(actions []string) bool {
 	return len(actions) == 0 || slices.Contains(actions, r.action)
@@ -254,30 +255,48 @@ func (c *heldCall) finish() {
 	require.NoError(c.tb, await(c.tb, "the end of the call", c.result))
 }
 
-// A clientWithoutOptions drops the request options that it is given, as any other
-// implementation of the interface may.
+// A clientWithoutOptions refuses request options, as a DAX client does.
 type clientWithoutOptions struct{ dynamodbiface.DynamoDBAPI }
 
+func refuseOptions(options []request.Option) error {
+	if len(options) > 0 {
+		return errors.New("custom handlers not supported")
+	}
+	return nil
+}
+
 func (c clientWithoutOptions) GetItemWithContext(
-	ctx context.Context, input *dynamodb.GetItemInput, _ ...request.Option,
+	ctx context.Context, input *dynamodb.GetItemInput, options ...request.Option,
 ) (*dynamodb.GetItemOutput, error) {
+	if err := refuseOptions(options); err != nil {
+		return nil, err
+	}
 	return c.DynamoDBAPI.GetItemWithContext(ctx, input)
 }
 
 func (c clientWithoutOptions) QueryWithContext(
-	ctx context.Context, input *dynamodb.QueryInput, _ ...request.Option,
+	ctx context.Context, input *dynamodb.QueryInput, options ...request.Option,
 ) (*dynamodb.QueryOutput, error) {
+	if err := refuseOptions(options); err != nil {
+		return nil, err
+	}
 	return c.DynamoDBAPI.QueryWithContext(ctx, input)
 }
 
 func (c clientWithoutOptions) PutItemWithContext(
-	ctx context.Context, input *dynamodb.PutItemInput, _ ...request.Option,
+	ctx context.Context, input *dynamodb.PutItemInput, options ...request.Option,
 ) (*dynamodb.PutItemOutput, error) {
+	if err := refuseOptions(options); err != nil {
+		return nil, err
+	}
 	return c.DynamoDBAPI.PutItemWithContext(ctx, input)
 }
 
 func (c clientWithoutOptions) BatchWriteItemWithContext(
-	ctx context.Context, input *dynamodb.BatchWriteItemInput, _ ...request.Option,
+	ctx context.Context, input *dynamodb.BatchWriteItemInput, options ...request.Option,
 ) (*dynamodb.BatchWriteItemOutput, error) {
+	if err := refuseOptions(options); err != nil {
+		return nil, err
+	}
 	return c.DynamoDBAPI.BatchWriteItemWithContext(ctx, input)
 }

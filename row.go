@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -94,7 +95,7 @@ func encodeRow(namespace string, item ld.VersionedData) (row, error) {
 	return r, nil
 }
 
-// canBeSortKey tells whether a row can have this key. None that can't is ever
+// canBeSortKey reports whether a row can have this key. None that can't is ever
 // asked for, because DynamoDB's error would look like an outage.
 func canBeSortKey(key string) bool {
 	return key != "" && len(key) <= maxSortKeyBytes && utf8.ValidString(key)
@@ -117,41 +118,68 @@ func (r row) size() int {
 	return names + len(r.namespace) + len(r.key) + maxNumberBytes + len(r.item)
 }
 
-// decode returns the row's item, or a *malformedRowError.
-func (r row) holds(_ ld.VersionedDataKind, wanted row) bool {
-	return r.version == wanted.version && string(r.item) == string(wanted.item)
-}
-
-func (r row) decode(kind ld.VersionedDataKind) (ld.VersionedData, int, error) {
-	item, err := r.decode1(kind)
-	version, _ := strconv.Atoi(r.version)
-	return item, version, err
-}
-
-func (r row) decode1(kind ld.VersionedDataKind) (ld.VersionedData, error) {
+// decode returns the row's item and its version, or a *malformedRowError. Where the
+// attributes and the JSON differ, the attributes decide, as in newer SDKs. Of a kind
+// that isn't the SDK's own, the item keeps the version that it has in its JSON.
+func (r row) decode(kind ld.VersionedDataKind) (item ld.VersionedData, version int, err error) {
 	malformed := func(fault string) error { return &malformedRowError{r.rowKey, r.version, fault} }
 	if r.item == nil {
-		return nil, malformed("it has no string attribute " + itemAttribute)
+		return nil, 0, malformed("it has no string attribute " + itemAttribute)
 	}
-	version, err := strconv.Atoi(r.version)
+	item, err = utils.UnmarshalItem(kind, r.item)
 	if err != nil {
-		return nil, malformed("its attribute " + versionAttribute + " is not a whole number")
+		return nil, 0, malformed(describeJSONError(err))
 	}
-	item, err := utils.UnmarshalItem(kind, r.item)
+	version, err = strconv.Atoi(r.version)
+	if err != nil || version == 0 {
+		version = item.GetVersion()
+	}
+	hasKey, hasVersion := item.GetKey() == r.key, item.GetVersion() == version
+	switch {
+	case err != nil && version == 0 && item.GetKey() == "":
+		return nil, 0, malformed("it has neither a version nor a key")
+	case hasKey && hasVersion:
+		return item, version, nil
+	case item.IsDeleted():
+		// Other SDKs write a deleted item without its key, or with a placeholder.
+		return kind.MakeDeletedItem(r.key, version), version, nil
+	}
+	switch item := item.(type) {
+	case *ld.FeatureFlag:
+		item.Key, item.Version = r.key, version
+	case *ld.Segment:
+		item.Key, item.Version = r.key, version
+	default:
+		if !hasKey {
+			return nil, 0, malformed("its JSON has another key")
+		}
+	}
+	return item, version, nil
+}
+
+// holds reports whether a row that was read has the version and, as this SDK
+// evaluates it, the very item of a row that is wanted. It may have fields that only
+// newer SDKs know, and lack those that no SDK evaluates any more.
+func (r row) holds(kind ld.VersionedDataKind, wanted row) bool {
+	if r.version != wanted.version || bytes.Equal(r.item, wanted.item) {
+		return r.version == wanted.version
+	}
+	found := r.comparable(kind)
+	return found != nil && bytes.Equal(found, wanted.comparable(kind))
+}
+
+// comparable returns the JSON of what is evaluated of the row's item, or nil if the
+// row is malformed.
+func (r row) comparable(kind ld.VersionedDataKind) []byte {
+	item, _, err := r.decode(kind)
 	if err != nil {
-		return nil, malformed(describeJSONError(err))
+		return nil
 	}
-	if item.GetVersion() != version {
-		return nil, malformed("its JSON has another version")
+	if flag, ok := item.(*ld.FeatureFlag); ok {
+		flag.Sel = ""
 	}
-	if item.GetKey() == r.key {
-		return item, nil
-	}
-	// Other SDKs write a deleted item without its key, or with a placeholder.
-	if item.IsDeleted() {
-		return kind.MakeDeletedItem(r.key, version), nil
-	}
-	return nil, malformed("its JSON has another key")
+	encoded, _ := json.Marshal(item) // it came from JSON
+	return encoded
 }
 
 // describeJSONError says what is wrong without the literals that

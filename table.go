@@ -3,11 +3,11 @@ package lddynamodb
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
-	"github.com/aws/aws-sdk-go/aws/client"
 	"github.com/aws/aws-sdk-go/aws/request"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
@@ -22,6 +22,10 @@ const (
 	batchWriteItem = "BatchWriteItem"
 )
 
+// maxConnectAttempts is after how many attempts to connect an attempt ends.
+// With the AWS SDK's waits between them they take about a quarter of a second.
+const maxConnectAttempts = 3
+
 // A table makes requests to DynamoDB, one method for each of its actions. None
 // of them knows what a row holds.
 type table struct {
@@ -32,119 +36,95 @@ type table struct {
 
 // get reads a row. The response has no rows if the table has none. Its user has
 // to release it.
-func (t *table) get(ctx context.Context, key rowKey, consistent bool, options ...request.Option) (*response, error) {
-	input := &dynamodb.GetItemInput{
-		TableName:      aws.String(t.name),
-		Key:            key.attributes(),
-		ConsistentRead: aws.Bool(consistent),
-	}
-	response := new(response)
-	err := t.call(ctx, target{getItem, key}, func(ctx context.Context) error {
-		output, err := t.client.GetItemWithContext(ctx, input, append(options, expireCredentials, response.decodeOption)...)
-		if err == nil && !response.decoded && len(output.Item) > 0 {
-			response.rows = []row{rowOfAttributes(output.Item)}
+func (t *table) get(ctx context.Context, key rowKey, consistent bool) (*response, error) {
+	a, err := t.call(ctx, target{getItem, key}, func(a *attempt) error {
+		output, err := t.client.GetItemWithContext(a.ctx, &dynamodb.GetItemInput{
+			TableName:      aws.String(t.name),
+			Key:            key.attributes(),
+			ConsistentRead: aws.Bool(consistent),
+		}, a.options()...)
+		if err == nil && !a.response.decoded && len(output.Item) > 0 {
+			a.response.rows = []row{rowOfAttributes(output.Item)}
 		}
 		return err
 	})
 	if err != nil {
-		response.release()
 		return nil, err
 	}
-	for i := range response.rows {
+	for i := range a.response.rows {
 		// The caller's key may be a small part of a large string.
-		response.rows[i].rowKey = rowKey{key.namespace, strings.Clone(key.key)}
+		a.response.rows[i].rowKey = rowKey{key.namespace, strings.Clone(key.key)}
 	}
-	return response, nil
+	return &a.response, nil
 }
 
 // query reads a page of a namespace's rows: the first one, or the one that begins
 // after a row. A limit of zero is none. The response's user has to release it.
 func (t *table) query(
-	ctx context.Context, namespace string, consistent bool, after *rowKey, limit int64, options ...request.Option,
+	ctx context.Context, namespace string, consistent bool, after *rowKey, limit int64,
 ) (*response, error) {
-	input := &dynamodb.QueryInput{
-		TableName:              aws.String(t.name),
-		KeyConditionExpression: aws.String("#namespace = :namespace"),
-		ProjectionExpression:   aws.String("#key, #version, #item"),
-		// Some of the attributes are reserved words of DynamoDB's.
-		ExpressionAttributeNames: map[string]*string{
-			"#namespace": aws.String(namespaceAttribute),
-			"#key":       aws.String(keyAttribute),
-			"#version":   aws.String(versionAttribute),
-			"#item":      aws.String(itemAttribute),
-		},
-		ExpressionAttributeValues: map[string]*dynamodb.AttributeValue{":namespace": {S: aws.String(namespace)}},
-		ConsistentRead:            aws.Bool(consistent),
-	}
-	if after != nil {
-		input.ExclusiveStartKey = after.attributes()
-	}
-	if limit > 0 {
-		input.Limit = aws.Int64(limit)
-	}
-	response := new(response)
-	err := t.call(ctx, target{query, rowKey{namespace: namespace}}, func(ctx context.Context) error {
-		output, err := t.client.QueryWithContext(ctx, input, append(options, expireCredentials, response.decodeOption)...)
-		if err == nil && !response.decoded {
-			response.readOutput(output)
+	a, err := t.call(ctx, target{query, rowKey{namespace: namespace}}, func(a *attempt) error {
+		input := &dynamodb.QueryInput{
+			TableName:              aws.String(t.name),
+			KeyConditionExpression: aws.String("#namespace = :namespace"),
+			ProjectionExpression:   aws.String("#key, #version, #item"),
+			// Some of the attributes are reserved words of DynamoDB's.
+			ExpressionAttributeNames: map[string]*string{
+				"#namespace": aws.String(namespaceAttribute),
+				"#key":       aws.String(keyAttribute),
+				"#version":   aws.String(versionAttribute),
+				"#item":      aws.String(itemAttribute),
+			},
+			ExpressionAttributeValues: map[string]*dynamodb.AttributeValue{":namespace": {S: aws.String(namespace)}},
+			ConsistentRead:            aws.Bool(consistent),
+		}
+		if after != nil {
+			input.ExclusiveStartKey = after.attributes()
+		}
+		if limit > 0 {
+			input.Limit = aws.Int64(limit)
+		}
+		output, err := t.client.QueryWithContext(a.ctx, input, a.options()...)
+		if err == nil && !a.response.decoded {
+			a.response.readOutput(output)
 		}
 		return err
 	})
 	if err != nil {
-		response.release()
 		return nil, err
 	}
-	for i := range response.rows {
-		response.rows[i].namespace = namespace
+	for i := range a.response.rows {
+		a.response.rows[i].namespace = namespace
 	}
-	return response, nil
-}
-
-// probe reads as little as it can with the action of a target. For one that
-// writes, it reads the row.
-func (t *table) probe(ctx context.Context, of target) error {
-	var response *response
-	var err error
-	if of.action == query {
-		response, err = t.query(ctx, of.namespace, true, nil, 1, withoutRetries)
-	} else {
-		if of.key == "" {
-			of.key = initedKey // of a batch: any key will do
-		}
-		response, err = t.get(ctx, of.rowKey, true, withoutRetries)
-	}
-	if err == nil {
-		response.release()
-	}
-	return err
+	return &a.response, nil
 }
 
 // putIfNewer writes a row unless the table has it at the same version or a
 // newer one. It takes the place of a row whose version isn't a number.
-func (t *table) putIfNewer(ctx context.Context, r row, options ...request.Option) (stored bool, err error) {
+func (t *table) putIfNewer(ctx context.Context, r row) (stored bool, err error) {
 	return t.putIf(ctx, r, "NOT attribute_type(#version, :number) OR #version < :version",
 		map[string]*dynamodb.AttributeValue{
 			":number":  {S: aws.String(dynamodb.ScalarAttributeTypeN)},
 			":version": {N: aws.String(r.version)},
-		}, options)
+		})
 }
 
 // putIfAsNew writes a row even if the table has the same version of it.
-func (t *table) putIfAsNew(ctx context.Context, r row, options ...request.Option) (stored bool, err error) {
+func (t *table) putIfAsNew(ctx context.Context, r row) (stored bool, err error) {
 	return t.putIf(ctx, r, "#version <= :version",
-		map[string]*dynamodb.AttributeValue{":version": {N: aws.String(r.version)}}, options)
+		map[string]*dynamodb.AttributeValue{":version": {N: aws.String(r.version)}})
 }
 
 func (t *table) putIf(
-	ctx context.Context, r row, condition string, values map[string]*dynamodb.AttributeValue, options []request.Option,
+	ctx context.Context, r row, condition string, values map[string]*dynamodb.AttributeValue,
 ) (stored bool, err error) {
-	err = t.put(ctx, r.rowKey, &dynamodb.PutItemInput{
+	err = t.put(ctx, r.rowKey, dynamodb.PutItemInput{
 		TableName:                 aws.String(t.name),
 		Item:                      r.attributes(),
 		ConditionExpression:       aws.String(condition),
 		ExpressionAttributeNames:  map[string]*string{"#version": aws.String(versionAttribute)},
 		ExpressionAttributeValues: values,
-	}, options)
+	})
 	if code, _ := awsCode(err); code == dynamodb.ErrCodeConditionalCheckFailedException {
 		return false, nil
 	}
@@ -152,27 +132,29 @@ func (t *table) putIf(
 }
 
 // putInited writes the row that says that the table holds a full data set.
-func (t *table) putInited(ctx context.Context, key rowKey, options ...request.Option) error {
-	return t.put(ctx, key, &dynamodb.PutItemInput{TableName: aws.String(t.name), Item: key.attributes()}, options)
+func (t *table) putInited(ctx context.Context, key rowKey) error {
+	return t.put(ctx, key, dynamodb.PutItemInput{TableName: aws.String(t.name), Item: key.attributes()})
 }
 
-func (t *table) put(ctx context.Context, key rowKey, input *dynamodb.PutItemInput, options []request.Option) error {
-	return t.call(ctx, target{putItem, key}, func(ctx context.Context) error {
-		_, err := t.client.PutItemWithContext(ctx, input, append(options, expireCredentials, refuseBadBody)...)
+func (t *table) put(ctx context.Context, key rowKey, input dynamodb.PutItemInput) error {
+	_, err := t.call(ctx, target{putItem, key}, func(a *attempt) error {
+		input := input // the client's handlers may change it
+		_, err := t.client.PutItemWithContext(a.ctx, &input, a.options()...)
 		return err
 	})
+	return err
 }
 
 // batchWrite makes one BatchWriteItem request for rows of a namespace. What it
 // returns as unprocessed has to be sent again.
 func (t *table) batchWrite(
-	ctx context.Context, namespace string, requests []*dynamodb.WriteRequest, options ...request.Option,
+	ctx context.Context, namespace string, requests []*dynamodb.WriteRequest,
 ) (unprocessed []*dynamodb.WriteRequest, err error) {
-	input := &dynamodb.BatchWriteItemInput{RequestItems: map[string][]*dynamodb.WriteRequest{t.name: requests}}
 	of := target{batchWriteItem, rowKey{namespace: namespace}}
-	err = t.call(ctx, of, func(ctx context.Context) error {
-		output, err := t.client.BatchWriteItemWithContext(ctx, input,
-			append(options, expireCredentials, refuseBadBody, leaveThrottlingToUs)...)
+	_, err = t.call(ctx, of, func(a *attempt) error {
+		output, err := t.client.BatchWriteItemWithContext(a.ctx, &dynamodb.BatchWriteItemInput{
+			RequestItems: map[string][]*dynamodb.WriteRequest{t.name: requests},
+		}, a.options()...)
 		if err == nil {
 			for _, requests := range output.UnprocessedItems { // of the only table, by its name or its ARN
 				unprocessed = append(unprocessed, requests...)
@@ -183,49 +165,162 @@ func (t *table) batchWrite(
 	return unprocessed, err
 }
 
-// call makes one call of the client's, bounded by the timeout.
-func (t *table) call(ctx context.Context, of target, op func(context.Context) error) error {
+// errRequestTimeout is why a call ends whose RequestTimeout is over.
+var errRequestTimeout = errors.New("the RequestTimeout is over")
+
+// call makes one call of the client's, bounded by the timeout, and returns the
+// attempt that succeeded.
+func (t *table) call(ctx context.Context, of target, send func(*attempt) error) (*attempt, error) {
 	began := time.Now()
 	if t.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, t.timeout)
+		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, errRequestTimeout)
 		defer cancel()
 	}
-	err := op(ctx)
-	if err == nil {
+	a := t.hedge(ctx, of, send)
+	if a.err == nil {
+		return a, nil
+	}
+	a.response.release()
+	err := a.err
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if a.lastErr != nil {
+			err = a.lastErr // the AWS SDK says only that the call was canceled
+		}
+		err = &timeoutError{
+			after: time.Since(began), ofRequestTimeout: errors.Is(context.Cause(ctx), errRequestTimeout), cause: err,
+		}
+	}
+	if a.signing {
+		err = &credentialsError{err}
+	}
+	return nil, &tableError{of, t.name, err}
+}
+
+// hedge makes an attempt, and a second one beside it when half of the timeout has
+// passed without an answer: a dead connection or a lost packet is no failure then.
+// It returns the attempt that was answered first.
+//
+// Batches have one attempt only. They are written without a condition, so one that
+// is delivered late could replace a newer row.
+func (t *table) hedge(ctx context.Context, of target, send func(*attempt) error) *attempt {
+	first, second := newAttempt(ctx, t, of), newAttempt(ctx, t, of)
+	defer first.cancel()
+	defer second.cancel()
+	ended := make(chan struct{})
+	if t.timeout > 0 && of.action != batchWriteItem {
+		first.startSecond = func() {
+			defer close(ended)
+			defer func() {
+				if second.panicked = recover(); second.panicked != nil || second.isAnswered() {
+					first.cancel()
+				}
+			}()
+			second.err = send(second)
+		}
+	}
+	defer first.stopTimer() // also if the client panics
+	first.err = send(first)
+	if first.stopTimer() {
+		return first
+	}
+	if first.isAnswered() {
+		second.cancel()
+	}
+	<-ended
+	if second.panicked != nil {
+		panic(second.panicked)
+	}
+	if first.isAnswered() || (!second.isAnswered() && second.lastErr == nil) {
+		second.response.release()
+		return first
+	}
+	first.response.release()
+	return second
+}
+
+// An attempt is one call of a method of the client's, with what came of it. It is
+// also the AWS SDK's request.Retryer for that call.
+type attempt struct {
+	ctx      context.Context
+	cancel   context.CancelFunc
+	table    *table
+	of       target
+	response response
+	err      error
+	panicked any
+
+	request.Retryer       // the client's own
+	signing         bool  // so it waits for credentials, or could not get any
+	lastErr         error // of the latest request that failed, before a retry
+	unconnected     int   // how many requests found no connection
+
+	startSecond func() // nil if there is no second attempt
+	timer       *time.Timer
+	stopped     bool // the timer, before it was over
+}
+
+func newAttempt(ctx context.Context, t *table, of target) *attempt {
+	ctx, cancel := context.WithCancel(ctx)
+	return &attempt{ctx: ctx, cancel: cancel, table: t, of: of}
+}
+
+// isAnswered reports whether the attempt has brought an answer that counts.
+func (a *attempt) isAnswered() bool { return a.err == nil || !concernsTable(a.err) }
+
+// options returns the request options of the attempt. Only the AWS SDK's own client
+// gets any: a DAX client refuses them, and others ignore them or break on them. So
+// everything has to work without them.
+func (a *attempt) options() []request.Option {
+	if _, isOwn := a.table.client.(*dynamodb.DynamoDB); !isOwn {
 		return nil
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = &timeoutError{after: time.Since(began), cause: err}
-	}
-	return &tableError{target: of, table: t.name, cause: err}
+	return []request.Option{func(r *request.Request) {
+		a.Retryer, r.Retryer = r.Retryer, a
+		r.Handlers.Sign.PushFront(func(*request.Request) { a.signing = true })
+		r.Handlers.Sign.PushBack(a.signed)
+		// In the place of the AWS SDK's, so that it comes after the user's own handlers.
+		r.Handlers.Unmarshal.Swap(sdkUnmarshalHandler, request.NamedHandler{Name: sdkUnmarshalHandler, Fn: a.response.unmarshal})
+		r.Handlers.AfterRetry.PushBack(expireCredentials)
+	}}
 }
 
-// expireCredentials is the option that has expired credentials forgotten. The AWS
-// SDK does that only before it tries again, so a request without retries would use
-// the same ones for ever.
+// signed begins to wait for the answer to a request. The time before that was spent
+// on credentials, or between retries.
+func (a *attempt) signed(r *request.Request) {
+	a.signing = r.Error != nil
+	switch {
+	case a.signing || a.startSecond == nil:
+	case a.timer == nil:
+		a.timer = time.AfterFunc(a.table.timeout/2, a.startSecond)
+	case a.stopped:
+		a.stopped = false
+		a.timer.Reset(a.table.timeout / 2)
+	}
+}
+
+// stopTimer reports whether there is no second attempt, nor will there be one.
+func (a *attempt) stopTimer() bool {
+	a.stopped = a.timer == nil || a.stopped || a.timer.Stop()
+	return a.stopped
+}
+
+// ShouldRetry implements request.Retryer.
+func (a *attempt) ShouldRetry(failed *request.Request) bool {
+	a.lastErr = failed.Error
+	a.stopTimer()
+	if isUnconnected(failed.Error) {
+		a.unconnected++
+	}
+	// The batchWriter retries what is throttled, and knows whether other batches get through.
+	isLeft := a.of.action == batchWriteItem && isThrottle(failed.Error)
+	return !isLeft && a.unconnected < maxConnectAttempts && foreignAnswer(failed.Error) == "" && a.Retryer.ShouldRetry(failed)
+}
+
+// expireCredentials has credentials that AWS refuses got anew. The AWS SDK does
+// that only if they have expired, and only before it tries again.
 func expireCredentials(r *request.Request) {
-	r.Handlers.AfterRetry.PushBack(func(r *request.Request) {
-		if r.IsErrorExpired() && r.Config.Credentials != nil {
-			r.Config.Credentials.Expire()
-		}
-	})
-}
-
-// withoutRetries is the option for a request that is made again anyway.
-func withoutRetries(r *request.Request) { r.Retryer = client.NoOpRetryer{} }
-
-// leaveThrottlingToUs keeps the AWS SDK from retrying a request that was
-// throttled as a whole: the batchWriter does, and it knows whether other
-// batches get through.
-func leaveThrottlingToUs(r *request.Request) {
-	if r.Retryer != nil {
-		r.Retryer = throttlePassingRetryer{r.Retryer}
+	if code, _ := awsCode(r.Error); r.Config.Credentials != nil && slices.Contains(refusedCredentials, code) {
+		r.Config.Credentials.Expire()
 	}
-}
-
-type throttlePassingRetryer struct{ request.Retryer }
-
-func (r throttlePassingRetryer) ShouldRetry(failed *request.Request) bool {
-	return !isThrottle(failed.Error) && r.Retryer.ShouldRetry(failed)
 }

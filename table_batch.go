@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"golang.org/x/sync/errgroup"
 )
@@ -83,7 +84,7 @@ func (w *batchWriter) writeBatch(ctx context.Context, namespace string, rows []r
 	return invalid, nil
 }
 
-// batchLength tells how many of the first rows make one batch.
+// batchLength returns how many of the first rows make one batch.
 func batchLength(rows []row) int {
 	size := 0
 	for i, r := range rows {
@@ -137,13 +138,5 @@ func (w *batchWriter) sendUntilStored(ctx context.Context, namespace string, bat
 // backOff waits before the next attempt, exponentially longer after each
 // fruitless one, with full jitter.
 func backOff(ctx context.Context, fruitless int) error {
-	longest := min(minBackoff<<fruitless, maxBackoff)
-	timer := time.NewTimer(rand.N(longest))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return aws.SleepWithContext(ctx, rand.N(min(minBackoff<<fruitless, maxBackoff)))
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/awserr"
@@ -26,8 +27,8 @@ var responseParsers fastjson.ParserPool
 
 // A response is what a GetItem or Query answered. Its rows are decoded straight
 // from the body, at a fraction of what the AWS SDK's way through interface values
-// and reflection costs. If the client ignores request options, they are made
-// of what the AWS SDK decoded.
+// and reflection costs. If the client gets no request options, they are made of
+// what the AWS SDK decoded.
 type response struct {
 	rows    []row
 	next    *rowKey          // the row after which the next page of a Query begins
@@ -43,20 +44,21 @@ func (p *response) release() {
 	*p = response{}
 }
 
-// decodeOption is the option that has a request decode its response's body into
-// this one.
-func (p *response) decodeOption(r *request.Request) {
-	r.Handlers.Unmarshal.Swap(sdkUnmarshalHandler, request.NamedHandler{Name: sdkUnmarshalHandler, Fn: p.unmarshal})
-}
-
+// unmarshal is the request handler that decodes a body: that of a read into this
+// response, and that of a write into the AWS SDK's output.
 func (p *response) unmarshal(r *request.Request) {
-	p.release() // what an earlier attempt may have left
+	p.release() // what an earlier try may have left
 	if r.Error != nil {
 		return // the checksum was wrong
 	}
 	body, err := readBody(r)
 	if err == nil {
-		err = p.decode(body, r.Data)
+		switch r.Data.(type) {
+		case *dynamodb.GetItemOutput, *dynamodb.QueryOutput:
+			err = p.decode(body, r.Data)
+		default:
+			err = decodeWritten(body, r.Data)
+		}
 	}
 	if err != nil {
 		p.release()
@@ -66,9 +68,9 @@ func (p *response) unmarshal(r *request.Request) {
 
 func (p *response) decode(body []byte, output interface{}) error {
 	p.parser = responseParsers.Get()
-	value, err := parseResponse(p.parser, body)
-	if err != nil {
-		return err
+	value, err := p.parser.ParseBytes(body)
+	if err != nil || value.Type() != fastjson.TypeObject {
+		return errors.New("it isn't a JSON object") // the parser's text would quote the body
 	}
 	items, err := responseItems(value, output)
 	if err != nil {
@@ -88,7 +90,12 @@ func (p *response) decode(body []byte, output interface{}) error {
 		p.next = &next.rowKey
 	}
 	p.decoded = true
-	return readCapacity(value, output)
+	if consumed := value.Get("ConsumedCapacity"); consumed != nil { // an application's own handlers may count it
+		if json.Unmarshal(fmt.Appendf(nil, `{"ConsumedCapacity":%s}`, consumed), output) != nil {
+			return errors.New("its consumed capacity is of the wrong form")
+		}
+	}
+	return nil
 }
 
 // readOutput reads what the AWS SDK decoded.
@@ -101,18 +108,6 @@ func (p *response) readOutput(output *dynamodb.QueryOutput) {
 		last := rowOfAttributes(output.LastEvaluatedKey)
 		p.next = &last.rowKey
 	}
-}
-
-// parseResponse parses a body, which always holds an object.
-func parseResponse(parser *fastjson.Parser, body []byte) (*fastjson.Value, error) {
-	response, err := parser.ParseBytes(body)
-	if err != nil {
-		return nil, errors.New("it isn't valid JSON") // the parser's text would quote the body
-	}
-	if response.Type() != fastjson.TypeObject {
-		return nil, errors.New("it isn't a JSON object")
-	}
-	return response, nil
 }
 
 // responseItems returns the items of a Query or the item, if any, of a GetItem.
@@ -146,28 +141,8 @@ func rowOfValue(v *fastjson.Value) (row, error) {
 	}, nil
 }
 
-// readCapacity puts what an application's own request handlers may count into
-// the output: the consumed capacity, if a handler asked for it.
-func readCapacity(response *fastjson.Value, output interface{}) error {
-	consumed := response.Get("ConsumedCapacity")
-	if consumed == nil {
-		return nil
-	}
-	capacity := new(dynamodb.ConsumedCapacity)
-	if err := json.Unmarshal(consumed.MarshalTo(nil), capacity); err != nil {
-		return errors.New("its consumed capacity is of the wrong form")
-	}
-	switch output := output.(type) {
-	case *dynamodb.GetItemOutput:
-		output.ConsumedCapacity = capacity
-	case *dynamodb.QueryOutput:
-		output.ConsumedCapacity = capacity
-	}
-	return nil
-}
-
-// rowOfAttributes makes a row of what the AWS SDK decoded, for clients that
-// ignore request options.
+// rowOfAttributes makes a row of what the AWS SDK decoded, for clients that get
+// no request options.
 func rowOfAttributes(attributes map[string]*dynamodb.AttributeValue) row {
 	value := func(name string) dynamodb.AttributeValue {
 		if v := attributes[name]; v != nil {
@@ -185,35 +160,13 @@ func rowOfAttributes(attributes map[string]*dynamodb.AttributeValue) row {
 	return r
 }
 
-// refuseBadBody is the option for requests that the AWS SDK decodes. The AWS SDK
-// takes a body that is empty or null for a success without contents, which for a
-// batch would mean that nothing of it is unprocessed. After a wrong checksum it
-// would decode the body nevertheless, and mix it into that of the next attempt.
-func refuseBadBody(r *request.Request) {
-	r.Handlers.Unmarshal.AfterEachFn = request.HandlerListStopOnError
-	r.Handlers.Unmarshal.PushFront(func(r *request.Request) {
-		body, err := readBody(r)
-		if err == nil {
-			err = checkWritten(body, r.Data)
-		}
-		if err != nil {
-			r.Error = badResponse(r, err)
-			return
-		}
-		r.HTTPResponse.Body = io.NopCloser(bytes.NewReader(body))
-	})
-}
-
-// checkWritten tells whether a response can be that to a write.
-func checkWritten(body []byte, output interface{}) error {
-	parser := responseParsers.Get()
-	defer responseParsers.Put(parser)
-	response, err := parseResponse(parser, body)
-	if err != nil {
-		return err
-	}
-	if _, ok := output.(*dynamodb.BatchWriteItemOutput); ok && response.GetObject("UnprocessedItems") == nil {
-		return errors.New("it does not tell what is unprocessed")
+// decodeWritten decodes the response to a write. The AWS SDK would take a body that
+// is empty or null for a success, which for a batch would mean that nothing of it is
+// unprocessed, and mix what it reads into what an earlier try has left.
+func decodeWritten(body []byte, output interface{}) error {
+	reflect.ValueOf(output).Elem().SetZero()
+	if err := json.Unmarshal(body, output); err != nil || bytes.TrimLeft(body, " \t\r\n")[0] != '{' {
+		return errors.New("it isn't the JSON object that was expected") // the decoder's text would quote the body
 	}
 	return nil
 }
@@ -234,8 +187,8 @@ func readBody(r *request.Request) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// badResponse is the AWS SDK's error for a response that can't be decoded,
-// which its retryer tries again.
+// badResponse is the AWS SDK's error for a response that can't be decoded. It is
+// retried if the response is DynamoDB's: see foreignAnswer.
 func badResponse(r *request.Request, err error) error {
 	return awserr.NewRequestFailure(
 		awserr.New(request.ErrCodeSerialization, "the response can't be used: "+err.Error(), err),

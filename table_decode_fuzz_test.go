@@ -36,9 +36,9 @@ func FuzzReadRows(f *testing.F) {
 	}
 	client := newOfflineClient()
 	f.Fuzz(func(t *testing.T, body []byte, isQuery bool) {
-		_, _ = decodeResponse(client, body, isQuery, new(response).decodeOption)
+		_, _ = decodeResponse(client, body, isQuery, new(response))
 
-		decoded, err := decodeResponse(client, body, isQuery)
+		decoded, err := decodeResponse(client, body, isQuery, nil)
 		if err == nil {
 			assertReadsAsTheSDK(t, client, asDynamoDBAnswers(t, decoded), isQuery)
 		}
@@ -79,13 +79,16 @@ func newOfflineClient() *dynamodb.DynamoDB {
 	return dynamodb.New(session.Must(session.NewSession(aws.NewConfig().WithRegion("us-east-1"))))
 }
 
-// decodeResponse has the client decode a body, without a request.
-func decodeResponse(client *dynamodb.DynamoDB, body []byte, isQuery bool, options ...request.Option) (interface{}, error) {
+// decodeResponse has the client decode a body, without a request: into a response, or
+// without one as the AWS SDK does.
+func decodeResponse(client *dynamodb.DynamoDB, body []byte, isQuery bool, into *response) (interface{}, error) {
 	r, _ := client.GetItemRequest(&dynamodb.GetItemInput{})
 	if isQuery {
 		r, _ = client.QueryRequest(&dynamodb.QueryInput{})
 	}
-	r.ApplyOptions(options...)
+	if into != nil {
+		r.Handlers.Unmarshal.Swap(sdkUnmarshalHandler, request.NamedHandler{Name: sdkUnmarshalHandler, Fn: into.unmarshal})
+	}
 	r.HTTPResponse = &http.Response{
 		StatusCode: http.StatusOK, ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
 	}
@@ -120,10 +123,10 @@ func asDynamoDBAnswers(t *testing.T, output interface{}) []byte {
 
 // assertReadsAsTheSDK returns the rows.
 func assertReadsAsTheSDK(t *testing.T, client *dynamodb.DynamoDB, body []byte, isQuery bool) []row {
-	bySDK, err := decodeResponse(client, body, isQuery)
+	bySDK, err := decodeResponse(client, body, isQuery, nil)
 	require.NoError(t, err)
 	var reader response
-	_, err = decodeResponse(client, body, isQuery, reader.decodeOption)
+	_, err = decodeResponse(client, body, isQuery, &reader)
 	require.NoError(t, err)
 
 	want := []row{}

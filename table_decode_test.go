@@ -1,8 +1,12 @@
 package lddynamodb
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"net/http"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go/aws"
@@ -102,18 +106,18 @@ func TestResponsesOfTheWrongShapeAreErrors(t *testing.T) {
 			`{"Items":[],"LastEvaluatedKey":null}`, `{"Items":[],"LastEvaluatedKey":"good"}`,
 		},
 		"PutItem":        {`null`, `5`},
-		"BatchWriteItem": {`{}`, `{"UnprocessedItems":null}`, `{"UnprocessedItems":[]}`, `{"UnprocessedItems":"none"}`},
+		"BatchWriteItem": {`null`, `[]`, `{"UnprocessedItems":[]}`, `{"UnprocessedItems":"none"}`},
 	} {
 		for _, body := range bodies {
 			t.Run(action+" "+body, func(t *testing.T) {
 				t.Parallel()
 				f := f.sibling(t)
-				store := f.newStore(ClientConfig(aws.NewConfig().WithMaxRetries(0)))
 				f.transport.setInterceptor(failing(withBody(body), action))
 
-				_, err := callOf[action](store, flag("good", 8))
+				_, err := callOf[action](f.newStore(), flag("good", 8))
 
 				require.ErrorContains(t, err, "the response can't be used")
+				require.ErrorContains(t, err, "something other than DynamoDB answered, HTTP 200")
 			})
 		}
 	}
@@ -143,7 +147,7 @@ func TestUnprocessedItemsOfACorruptedResponseAreForgotten(t *testing.T) {
 }
 
 // The response decoder and the AWS SDK's own give the same items.
-func TestClientsThatIgnoreOptionsReadTheSame(t *testing.T) {
+func TestClientsThatRefuseOptionsReadTheSame(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	want := map[string]ld.VersionedData{}
@@ -176,31 +180,85 @@ func TestClientsThatIgnoreOptionsReadTheSame(t *testing.T) {
 func TestHandlersOfTheClientSeeTheConsumedCapacity(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	consumed := map[string]float64{}
+	var mu sync.Mutex
+	consumed := map[string]bool{}
 	client := f.newClient(f.transport)
+	total := aws.String(dynamodb.ReturnConsumedCapacityTotal)
 	client.Handlers.Validate.PushFront(func(r *request.Request) {
 		switch input := r.Params.(type) {
 		case *dynamodb.GetItemInput:
-			input.ReturnConsumedCapacity = aws.String(dynamodb.ReturnConsumedCapacityTotal)
+			input.ReturnConsumedCapacity = total
 		case *dynamodb.QueryInput:
-			input.ReturnConsumedCapacity = aws.String(dynamodb.ReturnConsumedCapacityTotal)
+			input.ReturnConsumedCapacity = total
+		case *dynamodb.PutItemInput:
+			input.ReturnConsumedCapacity = total
+		case *dynamodb.BatchWriteItemInput:
+			input.ReturnConsumedCapacity = total
 		}
 	})
 	client.Handlers.Complete.PushBack(func(r *request.Request) {
+		units := 0.0
 		switch output := r.Data.(type) {
 		case *dynamodb.GetItemOutput:
-			consumed[r.Operation.Name] += *output.ConsumedCapacity.CapacityUnits
+			units = *output.ConsumedCapacity.CapacityUnits
 		case *dynamodb.QueryOutput:
-			consumed[r.Operation.Name] += *output.ConsumedCapacity.CapacityUnits
+			units = *output.ConsumedCapacity.CapacityUnits
+		case *dynamodb.PutItemOutput:
+			units = *output.ConsumedCapacity.CapacityUnits
+		case *dynamodb.BatchWriteItemOutput:
+			units = *output.ConsumedCapacity[0].CapacityUnits
 		}
+		mu.Lock()
+		defer mu.Unlock()
+		consumed[r.Operation.Name] = units > 0
 	})
 	store := f.newStore(CacheTTL(0), DynamoClient(client))
 
+	require.NoError(t, store.Init(allData(flag("good", 6))))
 	require.NoError(t, store.Upsert(ld.Features, flag("good", 7)))
-	_, err := store.Get(ld.Features, "good")
-	require.NoError(t, err)
-	_, err = store.All(ld.Features)
-	require.NoError(t, err)
+	assertGet(t, store, ld.Features, "good", flag("good", 7))
+	assertAll(t, store, ld.Features, flag("good", 7))
 
-	assert.Equal(t, map[string]float64{"GetItem": 1, "Query": 1}, consumed)
+	assert.Equal(t, map[string]bool{"GetItem": true, "Query": true, "PutItem": true, "BatchWriteItem": true}, consumed)
+}
+
+// An application's handler in front of the AWS SDK's may change the body, here one
+// that a proxy has compressed.
+func TestHandlersOfTheClientMayChangeTheBody(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.transport.setInterceptor(func(_ *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+		response, err := send()
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = response.Body.Close() }()
+		var compressed bytes.Buffer
+		writer := gzip.NewWriter(&compressed)
+		if _, err := io.Copy(writer, response.Body); err != nil {
+			return nil, err
+		}
+		if err := writer.Close(); err != nil {
+			return nil, err
+		}
+		response.Body, response.ContentLength = io.NopCloser(&compressed), int64(compressed.Len())
+		return response, nil
+	})
+	client := f.newClient(f.transport)
+	gunzip := func(r *request.Request) {
+		if body, err := gzip.NewReader(r.HTTPResponse.Body); err != nil {
+			r.Error = err
+		} else {
+			r.HTTPResponse.Body, r.HTTPResponse.ContentLength = body, -1
+		}
+	}
+	client.Handlers.Unmarshal.PushFront(gunzip)
+	client.Handlers.UnmarshalError.PushFront(gunzip)
+	store := f.newStore(CacheTTL(0), DynamoClient(client))
+
+	require.NoError(t, store.Init(allData(flag("good", 6))))
+	require.NoError(t, store.Upsert(ld.Features, flag("good", 7)))
+	assertGet(t, store, ld.Features, "good", flag("good", 7))
+	assertAll(t, store, ld.Features, flag("good", 7))
+	assert.True(t, store.Initialized())
 }

@@ -32,6 +32,26 @@ func TestOurStoreReadsWhatV7Wrote(t *testing.T) {
 	testSharing(t, startV7, startV4)
 }
 
+// Each start would otherwise take from the rows what newer SDKs evaluate, and the next
+// start of such a one would write all of them again.
+func TestAStartOfOursLeavesTheRowsOfV7Alone(t *testing.T) {
+	t.Parallel()
+	server, table := fixture.NewServer(t, payload.JSON()), fixture.NewTable(t)
+	startV4(t, table, server)
+	for range 2 {
+		startV7(t, table, server)
+		ofV7, err := table.Rows()
+		require.NoError(t, err)
+		require.Contains(t, ofV7[1].Item, "contextTargets", "which SDK v4 does not know")
+
+		startV4(t, table, server)
+
+		rows, err := table.Rows()
+		require.NoError(t, err)
+		require.Equal(t, ofV7, rows)
+	}
+}
+
 // A program uses LaunchDarkly with a table.
 type program interface {
 	// evaluate evaluates every flag for every user of a JSON array.

@@ -2,7 +2,9 @@ package documents
 
 import (
 	"errors"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -17,18 +19,21 @@ import (
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
 )
 
-// Whoever searches docs/troubleshooting.md for a part of an error finds it: the
-// error of each failure contains a text there that is set as code and is more
-// than a name.
-func TestTroubleshootingExplainsErrors(t *testing.T) {
+// Somebody who searches the documents for a part of an error finds it: the error
+// of each failure contains a text of theirs that is set as code and is more than
+// a name.
+func TestDocumentsExplainErrors(t *testing.T) {
 	t.Parallel()
-	explained := matches(readFile(t, root, "docs", "troubleshooting.md"), "`([^`\n]+)`")
+	var explained []string
+	for _, path := range documentPaths(t) {
+		explained = append(explained, matches(readFile(t, path), "`([^`\n]+)`")...)
+	}
 	explained = slices.DeleteFunc(explained, func(text string) bool { return strings.Count(text, " ") < 4 })
 	for name, fail := range failures {
 		_, err := newStore(t, "no-table", fail(t)...).Get(ld.Features, "my-flag")
 		require.Error(t, err, name)
 		assert.True(t, slices.ContainsFunc(explained, func(text string) bool { return strings.Contains(err.Error(), text) }),
-			"docs/troubleshooting.md does not explain %q", err)
+			"no document explains %q", err)
 	}
 }
 
@@ -48,6 +53,28 @@ var failures = map[string]func(*testing.T) []lddynamodb.FeatureStoreOption{
 		return []lddynamodb.FeatureStoreOption{lddynamodb.ClientConfig(aws.NewConfig().
 			WithCredentials(credentials.NewStaticCredentials("id", "secret", "")))}
 	},
+	"another answer": func(t *testing.T) []lddynamodb.FeatureStoreOption {
+		client := newClient(t, &gate{answer: func(string, []byte) *http.Response {
+			return &http.Response{StatusCode: http.StatusForbidden, Body: io.NopCloser(strings.NewReader("<html></html>"))}
+		}})
+		return []lddynamodb.FeatureStoreOption{lddynamodb.DynamoClient(client)}
+	},
+	"no proxy": func(t *testing.T) []lddynamodb.FeatureStoreOption {
+		transport := &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: "127.0.0.1:1"})}
+		t.Cleanup(transport.CloseIdleConnections)
+		return []lddynamodb.FeatureStoreOption{lddynamodb.ClientConfig(aws.NewConfig().
+			WithRegion("us-east-1").
+			WithCredentials(credentials.NewStaticCredentials("id", "secret", "")).
+			WithHTTPClient(&http.Client{Transport: transport}))}
+	},
+	"slow credentials": func(*testing.T) []lddynamodb.FeatureStoreOption {
+		return []lddynamodb.FeatureStoreOption{
+			lddynamodb.RequestTimeout(time.Millisecond),
+			lddynamodb.ClientConfig(aws.NewConfig().
+				WithRegion("us-east-1").
+				WithCredentials(credentials.NewCredentials(slowProvider{}))),
+		}
+	},
 	"no answer": func(*testing.T) []lddynamodb.FeatureStoreOption {
 		return []lddynamodb.FeatureStoreOption{
 			lddynamodb.RequestTimeout(time.Millisecond),
@@ -66,7 +93,14 @@ func refusedWith(code, message string) func(*testing.T) []lddynamodb.FeatureStor
 	}
 }
 
-// silence is a network that drops requests.
+// slowProvider takes longer to give credentials than any test waits.
+type slowProvider struct{}
+
+func (slowProvider) IsExpired() bool { return true }
+
+func (slowProvider) Retrieve() (credentials.Value, error) { select {} }
+
+// silence is a network that swallows requests.
 type silence struct{}
 
 // RoundTrip implements http.RoundTripper.

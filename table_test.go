@@ -1,0 +1,419 @@
+package lddynamodb
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/credentials"
+	"github.com/aws/aws-sdk-go/aws/request"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// tableCalls has a call for each of the actions of DynamoDB.
+var tableCalls = map[string]func(context.Context, *table) error{
+	getItem: func(ctx context.Context, t *table) error {
+		_, err := t.get(ctx, rowKey{"features", "f"}, true)
+		return err
+	},
+	query: func(ctx context.Context, t *table) error {
+		_, err := t.query(ctx, "features", true, nil, 0)
+		return err
+	},
+	putItem: func(ctx context.Context, t *table) error {
+		_, err := t.putIfNewer(ctx, row{rowKey: rowKey{"features", "f"}, version: "1", item: []byte("{}")})
+		return err
+	},
+	batchWriteItem: func(ctx context.Context, t *table) error {
+		_, err := t.batchWrite(ctx, "features", writeRequests([]row{{rowKey: rowKey{"features", "f"}}}))
+		return err
+	},
+}
+
+// newTable makes a table over the fixture's transport.
+func (f *fixture) newTable(timeout time.Duration, configs ...*aws.Config) *table {
+	f.tb.Helper()
+	config := f.awsConfig(f.transport)
+	config.MergeIn(configs...)
+	return &table{client: f.newClientOf(config), name: f.table, timeout: timeout}
+}
+
+// eachTableCall runs a test in fake time for each of the actions of DynamoDB.
+func eachTableCall(t *testing.T, test func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error)) {
+	t.Helper()
+	for action, call := range tableCalls {
+		t.Run(action, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) { test(t, f, action, call) })
+		})
+	}
+}
+
+func TestRequestTimeoutEndsCallsThatGetNoAnswer(t *testing.T) {
+	t.Parallel()
+	eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
+		f.transport.setInterceptor(failing(blackHole))
+		for timeout, says := range map[time.Duration]string{time.Second: "gave up after 1s", 30 * time.Second: "gave up after 30s"} {
+			var err error
+			took := elapsed(func() { err = call(t.Context(), f.newTable(timeout)) })
+
+			assert.Equal(t, timeout, took)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.True(t, concernsTable(err))
+			for _, text := range []string{action, f.table, says, "there was no answer in time", "raise RequestTimeout"} {
+				assert.ErrorContains(t, err, text)
+			}
+		}
+		assert.Empty(t, storeGoroutines())
+	})
+}
+
+// The caller's own deadline is no reason to change RequestTimeout.
+func TestDeadlinesOfTheCallerEndCalls(t *testing.T) {
+	t.Parallel()
+	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+		f.transport.setInterceptor(failing(blackHole))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+
+		var err error
+		took := elapsed(func() { err = call(ctx, f.newTable(5*time.Second)) })
+
+		assert.Equal(t, time.Second, took)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorContains(t, err, "there was no answer in time")
+		assert.NotContains(t, err.Error(), "RequestTimeout")
+	})
+}
+
+// Of a call that was being retried when its time was up, the error is what was wrong.
+func TestRequestTimeoutIncludesRetries(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fail     reply
+		says     string
+		concerns bool // the table
+	}{
+		"throttling":     {throttled, "ProvisionedThroughputExceededException", false},
+		"internal error": {internalError, "InternalServerError", true},
+		"reset":          {brokenConnection, "the connection broke", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
+				f.transport.setInterceptor(failing(c.fail))
+
+				var err error
+				took := elapsed(func() { err = call(t.Context(), f.newTable(time.Second)) })
+
+				assert.ErrorContains(t, err, c.says)
+				assert.NotContains(t, err.Error(), "RequestTimeout")
+				assert.Equal(t, c.concerns, concernsTable(err))
+				assert.Equal(t, !c.concerns, isThrottle(err))
+				if action == batchWriteItem && isThrottle(err) {
+					assert.Len(t, f.transport.recorded(), 1, "the batchWriter retries it")
+					return
+				}
+				assert.Equal(t, time.Second, took)
+				assert.ErrorIs(t, err, context.DeadlineExceeded)
+				assert.Greater(t, len(f.transport.recorded()), 1)
+			})
+		})
+	}
+}
+
+// The AWS SDK would try ten times more.
+func TestCallsEndWhereNothingCanBeConnectedTo(t *testing.T) {
+	t.Parallel()
+	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+		f.transport.setInterceptor(failing(noConnection))
+
+		var err error
+		took := elapsed(func() { err = call(t.Context(), f.newTable(30*time.Second)) })
+
+		assert.Less(t, took, time.Second)
+		assert.Len(t, f.transport.recorded(), maxConnectAttempts)
+		assert.ErrorContains(t, err, "connection refused")
+		assert.ErrorContains(t, err, "nothing listens at the endpoint")
+	})
+}
+
+func TestNoRequestTimeout(t *testing.T) {
+	t.Parallel()
+	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+		f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
+			time.Sleep(time.Hour)
+			return answerEmpty(r), nil
+		}))
+
+		took := elapsed(func() { require.NoError(t, call(t.Context(), f.newTable(0))) })
+
+		assert.Equal(t, time.Hour, took)
+		assert.Len(t, f.transport.recorded(), 1)
+	})
+}
+
+// answering answers the first request, and the second one, after a time. Zero is never.
+func answering(reply reply, after ...time.Duration) interceptor {
+	requests := make(chan time.Duration, len(after))
+	for _, d := range after {
+		requests <- d
+	}
+	return failing(func(r *sentRequest) (*http.Response, error) {
+		d := <-requests
+		if d == 0 {
+			return blackHole(r)
+		}
+		select {
+		case <-time.After(d):
+			return reply(r)
+		case <-r.http.Context().Done():
+			return nil, r.http.Context().Err()
+		}
+	})
+}
+
+// A dead connection, a lost packet or a slow answer are no failure.
+func TestASecondAttemptJoinsOneWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	const second = time.Second
+	for name, c := range map[string]struct {
+		reply      reply
+		answers    []time.Duration
+		took       time.Duration
+		says       string // of the error; none if it is empty
+		ofBatchToo bool
+	}{
+		"the second is answered": {emptyTable, []time.Duration{0, second}, 6 * second, "", false},
+		"the first is answered":  {emptyTable, []time.Duration{8 * second, 0}, 8 * second, "", true},
+		"both are answered":      {emptyTable, []time.Duration{8 * second, 3 * second}, 8 * second, "", true},
+		"the second is denied":   {refusals["access denied"].answer, []time.Duration{0, second}, 6 * second, "IAM policy", false},
+		"the first is soon":      {emptyTable, []time.Duration{4 * second}, 4 * second, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
+				f.transport.setInterceptor(answering(c.reply, c.answers...))
+
+				var err error
+				took := elapsed(func() { err = call(t.Context(), f.newTable(10*second)) })
+
+				if action == batchWriteItem { // it has one attempt
+					assert.Len(t, f.transport.recorded(), 1)
+					if !c.ofBatchToo {
+						assert.ErrorContains(t, err, "gave up after 10s")
+						return
+					}
+				} else {
+					assert.Len(t, f.transport.recorded(), len(c.answers))
+				}
+				assert.Equal(t, c.took, took)
+				if c.says == "" {
+					assert.NoError(t, err)
+				} else {
+					assert.ErrorContains(t, err, c.says)
+				}
+				assert.Empty(t, storeGoroutines())
+			})
+		})
+	}
+}
+
+func TestASecondAttemptReadsTheRow(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		holding := holding(t, flag("f", 3))
+		f.transport.setInterceptor(answering(func(r *sentRequest) (*http.Response, error) { return holding(r, nil) }, 0, time.Second))
+
+		response, err := f.newTable(10*time.Second).get(t.Context(), rowKey{"features", "f"}, true)
+
+		require.NoError(t, err)
+		require.Len(t, response.rows, 1)
+		assert.Equal(t, "3", response.rows[0].version)
+		response.release()
+	})
+}
+
+// slowCredentials take their time for the first time.
+type slowCredentials struct {
+	takes time.Duration
+	got   bool
+}
+
+func (s *slowCredentials) IsExpired() bool { return !s.got }
+
+func (s *slowCredentials) Retrieve() (credentials.Value, error) {
+	time.Sleep(s.takes)
+	s.got = true
+	return credentials.Value{AccessKeyID: "id", SecretAccessKey: "secret"}, nil
+}
+
+func TestCredentialsThatTakeLong(t *testing.T) {
+	t.Parallel()
+	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+		slow := f.newTable(5*time.Second, aws.NewConfig().WithCredentials(
+			credentials.NewCredentials(&slowCredentials{takes: 6 * time.Second})))
+
+		var err error
+		took := elapsed(func() { err = call(t.Context(), slow) })
+
+		assert.Equal(t, 5*time.Second, took)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.True(t, concernsTable(err))
+		assert.ErrorContains(t, err, "the AWS credentials could not be obtained")
+		assert.ErrorContains(t, err, "getting credentials: gave up after 5s")
+		assert.NotContains(t, err.Error(), "network")
+		assert.Empty(t, f.transport.recorded())
+
+		time.Sleep(2 * time.Second) // in which they come
+		require.NoError(t, call(t.Context(), slow))
+	})
+}
+
+// The time that credentials take does not make a second attempt join.
+func TestCredentialsCountAgainstTheRequestTimeoutOnly(t *testing.T) {
+	t.Parallel()
+	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+		slow := f.newTable(10*time.Second, aws.NewConfig().WithCredentials(
+			credentials.NewCredentials(&slowCredentials{takes: 6 * time.Second})))
+		f.transport.setInterceptor(answering(emptyTable, 3*time.Second))
+
+		took := elapsed(func() { require.NoError(t, call(t.Context(), slow)) })
+
+		assert.Equal(t, 9*time.Second, took)
+		assert.Len(t, f.transport.recorded(), 1)
+	})
+}
+
+func TestCancelEndsCallsUnderWay(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]reply{"no answer": blackHole, "between retries": internalError, "throttled": throttled} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
+				f.transport.setInterceptor(failing(fail))
+				ctx, cancel := context.WithCancel(t.Context())
+				result := make(chan error)
+				go func() { result <- call(ctx, f.newTable(0)) }()
+				synctest.Wait() // the call can't get any further
+				canceled := time.Now()
+
+				cancel()
+
+				err := <-result
+				assert.Zero(t, time.Since(canceled))
+				if action != batchWriteItem || name != "throttled" {
+					require.ErrorContains(t, err, "canceled")
+				}
+			})
+		})
+	}
+}
+
+// panickingClient is a double that embeds nothing.
+type panickingClient struct{ dynamodbiface.DynamoDBAPI }
+
+func TestPanicsOfTheClientReachTheCaller(t *testing.T) {
+	t.Parallel()
+	eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
+		assert.Panics(t, func() { _ = call(t.Context(), &table{client: panickingClient{}, name: f.table, timeout: time.Second}) })
+
+		inSecond := f.newTable(time.Second)
+		attempts := 0
+		inSecond.client.(*dynamodb.DynamoDB).Handlers.Build.PushBack(func(*request.Request) {
+			if attempts++; attempts == 2 {
+				panic("in the second attempt")
+			}
+		})
+		f.transport.setInterceptor(failing(blackHole))
+		if action != batchWriteItem {
+			assert.PanicsWithValue(t, "in the second attempt", func() { _ = call(t.Context(), inSecond) })
+		}
+		assert.Empty(t, storeGoroutines())
+	})
+}
+
+// AWS's answer to a key that was replaced makes the provider read the new one.
+func TestRefusedCredentialsAreGotAnew(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"expired credentials", "unknown credentials", "invalid signature"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+				provider := &slowCredentials{}
+				table := f.newTable(time.Second, aws.NewConfig().WithMaxRetries(0).WithCredentials(credentials.NewCredentials(provider)))
+				f.transport.setInterceptor(failing(refusals[name].answer))
+				err := call(t.Context(), table)
+				require.ErrorContains(t, err, refusals[name].remedy)
+				assert.True(t, concernsTable(err))
+				provider.takes = time.Millisecond
+				f.transport.setInterceptor(nil)
+
+				took := elapsed(func() { require.NoError(t, call(t.Context(), table)) })
+
+				assert.Equal(t, time.Millisecond, took)
+			})
+		})
+	}
+}
+
+func TestKeysThatWereReplacedInTheFileAreReadAgain(t *testing.T) {
+	t.Parallel()
+	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+		file := filepath.Join(t.TempDir(), "credentials")
+		write := func(id string) {
+			keys := "[default]\naws_access_key_id = " + id + "\naws_secret_access_key = secret\n"
+			require.NoError(t, os.WriteFile(file, []byte(keys), 0o600))
+		}
+		write("OLDKEY")
+		table := f.newTable(time.Second, aws.NewConfig().WithCredentials(credentials.NewSharedCredentials(file, "default")))
+		require.NoError(t, call(t.Context(), table))
+		write("NEWKEY")
+		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+			if strings.Contains(r.http.Header.Get("Authorization"), "OLDKEY") {
+				return refusals["unknown credentials"].answer(r)
+			}
+			return send()
+		})
+
+		require.ErrorContains(t, call(t.Context(), table), "AWS does not accept the credentials")
+		require.NoError(t, call(t.Context(), table))
+	})
+}
+
+// DynamoDB's clients for other endpoints, DAX for one, know only the parameters
+// that have replaced these.
+func TestNoRequestHasLegacyParameters(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for _, options := range modes {
+		store := f.newStore(options...)
+		require.NoError(t, store.Init(allData(flag("f", 1), flag("removed", 1), segment("s", 1))))
+		require.NoError(t, store.Init(allData(flag("f", 1))))
+		for name, call := range calls {
+			_, err := call(store, flag("f", 2))
+			require.NoError(t, err, name)
+		}
+	}
+
+	for _, r := range f.transport.recorded() {
+		var parameters map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal(r.body, &parameters))
+		for _, legacy := range []string{
+			"AttributesToGet", "AttributeUpdates", "ConditionalOperator", "Expected", "KeyConditions", "QueryFilter", "ScanFilter",
+		} {
+			assert.NotContains(t, parameters, legacy, r.action)
+		}
+	}
+	assert.Equal(t, readWriteActions, f.transport.actions())
+}
