@@ -151,12 +151,14 @@ func (s *store) writeLate() (failed error) {
 	if !s.isWaiting() || s.outage.ofTable() != nil {
 		return nil
 	}
-	isIntact := s.ttl != 0 && s.checkDataSet() == nil // the rows that were seen are still there
+	unknown := s.checkDataSet() // whether the rows that were seen are still there
+	isIntact := s.ttl != 0 && unknown == nil
 	for _, r := range s.replicasInOrder() {
 		if err := s.writeKindLate(r, isIntact); err != nil && failed == nil {
 			failed = err
 		}
 	}
+	failed = cmp.Or(failed, unknown)
 	if failed == nil && s.data.initWaits.Load() {
 		failed = s.ifNoInit(func() error {
 			if s.hasUnwritten() {
