@@ -148,7 +148,8 @@ func (s *store) lastKnown(r *replica, key string, err error) (ld.VersionedData, 
 	if rec != nil && (r.keepsStale || rec.isKept() || rec.state == removed) {
 		return rec.item, nil
 	}
-	if r.keepsStale && r.complete.Load() != nil {
+	isUnknown := rec == nil || rec.isAbsent()
+	if r.complete.Load() != nil && (r.keepsStale || (isUnknown && s.data.initWaits.Load())) {
 		return nil, nil // all that there is was known, and this was not there
 	}
 	return nil, err

@@ -226,6 +226,9 @@ func (s *store) writeItemLate(run runner, r *replica, key string, waiting *recor
 		}
 		item := receive(r.namespace, known.item)
 		if known.row.isSame(item.id) {
+			if failing := s.readFailure(r); failing != nil && !r.keepsStale {
+				return failing // until that ends, only what waits is served
+			}
 			s.note(r, known.change, &found{key: key, row: item.id, item: known.item, own: true})
 			return nil
 		}
@@ -235,6 +238,16 @@ func (s *store) writeItemLate(run runner, r *replica, key string, waiting *recor
 		}
 		return err
 	})
+}
+
+// readFailure returns why reads of a kind are known to fail, or nil.
+func (s *store) readFailure(r *replica) error {
+	for _, action := range []string{getItem, query} {
+		if failing := s.outage.fact(target{action, rowKey{namespace: r.namespace}}); failing != nil {
+			return failing.err
+		}
+	}
+	return nil
 }
 
 // inTurn makes a late write, unless an Init is under way or has to wait for others: it
