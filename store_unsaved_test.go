@@ -59,6 +59,11 @@ func (f *unsavedFixture) another() ld.FeatureStore {
 	return f.newStore(CacheTTL(0), DynamoClient(f.client))
 }
 
+// keepsStale reports whether saved items are served in an outage.
+func (f *unsavedFixture) keepsStale() bool {
+	return f.mode != "no cache" && f.mode != "cached, EvictStaleValues"
+}
+
 // row is a row's name in the fixture's table.
 func (f *unsavedFixture) row(name string) string { return strings.TrimPrefix(f.prefix+":"+name, ":") }
 
@@ -467,7 +472,7 @@ func TestWhatARefusedInitRemovedStaysAway(t *testing.T) {
 func TestNothingIsForgottenAfterALateInit(t *testing.T) {
 	t.Parallel()
 	testUnsaved(t, func(f *unsavedFixture) {
-		if f.mode == "no cache" || f.mode == "cached, EvictStaleValues" {
+		if !f.keepsStale() {
 			return
 		}
 		f.refuse()
