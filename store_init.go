@@ -21,8 +21,8 @@ func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) err
 	for i, collection := range collections {
 		plan[i] = newKindPlan(s.replica(collection.Kind), collection.Items)
 	}
-	keep := func() { s.keepInit(plan) }
-	return s.unsavedError(s.finish(allWrites, func() error { return s.init(plan) }, keep), "init")
+	s.keepInit(plan)
+	return s.unsavedError(s.finish(allWrites, func() error { return s.init(plan) }), "init")
 }
 
 // keepInit stores what an Init brings, so that it is served and waits.
@@ -67,7 +67,6 @@ func newKindPlan(r *replica, items []ld.VersionedData) *kindPlan {
 
 // init carries out the plans for all kinds.
 func (s *store) init(plan []*kindPlan) error {
-	s.keepInit(plan)
 	err := s.carryOut(plan)
 	items, written, deleted, left := 0, 0, 0, 0
 	for _, p := range plan {

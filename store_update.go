@@ -3,7 +3,6 @@ package lddynamodb
 import (
 	"fmt"
 	"math"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,21 +57,24 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	}
 	r := s.replica(kind)
 	update := receive(r.namespace, item)
-	err := s.finish(1, func() error { return s.update(r, update) }, func() { r.keep(&update) })
+	known, isNew := r.keep(&update)
+	err := s.finish(1, func() error { return s.update(r, &update, known, isNew) })
 	return r.record(update.row.key).known(), s.unsavedError(err, fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version))
 }
 
-// update keeps an item and writes it.
-func (s *store) update(r *replica, item received) error {
-	known, isNew := r.keep(&item)
+// update writes an item that was kept, unless what came later has taken its place.
+func (s *store) update(r *replica, item *received, known *record, isNew bool) error {
+	if now := r.record(item.row.key); isNew && (now == nil || now.change != known.change) {
+		return nil
+	}
 	switch {
 	case item.fault == nil && !isNew && known.isKept():
 		return nil // there is a newer one
 	case item.fault == nil:
-		_, err := s.put(s.outage.run, r, &item, known)
+		_, err := s.put(s.outage.run, r, item, known)
 		return err
 	case isNew:
-		s.logUnstorable(&item)
+		s.logUnstorable(item)
 		s.wake()
 		if canBeSortKey(item.row.key) {
 			_, _ = s.load(r, item.row.key) // the table may have a newer one
@@ -81,24 +83,26 @@ func (s *store) update(r *replica, item received) error {
 	return nil
 }
 
-// finish makes a write when it is its turn. Stores of a factory wait no longer if there
-// is no answer for some time: then the write goes on in the background, and what it
-// brings is kept meanwhile.
-func (s *store) finish(weight int64, write func() error, keep func()) error {
+// finish makes a write, of something that is kept, when it is its turn. Stores of a
+// factory wait no longer if there is no answer for some time: then the write goes on in
+// the background.
+func (s *store) finish(weight int64, write func() error) error {
 	s.writes.arrivals.Add(1)
 	s.writes.underWay.Add(1)
-	var begin sync.Once
-	run := func() error {
+	run := func() (err error) {
 		defer s.writes.underWay.Add(-1)
 		if err := s.writes.turns.Acquire(s.ctx, weight); err != nil {
 			return err
 		}
-		defer s.writes.turns.Release(weight)
-		begin.Do(func() {})
-		err := write()
-		if err != nil {
-			s.wake()
-		}
+		hasFailed := true // also if the client panics
+		defer func() {
+			s.writes.turns.Release(weight)
+			if hasFailed {
+				s.wake()
+			}
+		}()
+		err = write()
+		hasFailed = err != nil
 		return err
 	}
 	if s.reportsUnsaved {
@@ -109,7 +113,6 @@ func (s *store) finish(weight int64, write func() error, keep func()) error {
 		return run()
 	}
 	if !f.wait(allPatience) {
-		begin.Do(keep)
 		return nil
 	}
 	return f.err
