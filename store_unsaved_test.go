@@ -476,8 +476,8 @@ func TestNothingIsForgottenAfterALateInit(t *testing.T) {
 			return
 		}
 		f.refuse()
-		big := flagOfSize("new", 1, maxItemBytes)
-		want := []ld.VersionedData{flag("f", 2), flag("g", 1), big, segment("s", 1), x(2)}
+		tooLarge := flagOfSize("g", 2, maxItemBytes)
+		want := []ld.VersionedData{flag("f", 2), tooLarge, flag("new", 1), segment("s", 1), x(2)}
 		require.Error(f.t, f.init(want...))
 		f.recover()
 		for _, next := range []func(){

@@ -1,9 +1,11 @@
 package lddynamodb
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,193 +15,145 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// An unstorableFixture has a table with version 1 of a flag, and two processes
+// An unstorableFixture has a table with version 1 of the flag f, and two processes
 // that use it.
 type unstorableFixture struct {
 	*fixture
-	t     *testing.T
 	store ld.FeatureStore // the one that gets what can't be stored
 	other ld.FeatureStore
 }
 
-func newUnstorableFixture(t *testing.T, options ...FeatureStoreOption) *unstorableFixture {
-	f := &unstorableFixture{fixture: newFixture(t), t: t}
-	f.store, f.other = f.newStore(options...), f.newStore(CacheTTL(0))
-	require.NoError(t, f.other.Init(allData(flag("big", 1), flag("small", 1))))
-	return f
+// testUnstorable runs a test with each sort of TTL.
+func testUnstorable(t *testing.T, test func(t *testing.T, f *unstorableFixture)) {
+	t.Helper()
+	t.Parallel()
+	for name, ttl := range ttls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &unstorableFixture{fixture: newFixture(t)}
+			f.store, f.other = f.newStore(CacheTTL(ttl)), f.newStore(CacheTTL(0))
+			require.NoError(t, f.other.Init(allData(flag("f", 1), flag("small", 1))))
+			test(t, f)
+		})
+	}
 }
 
 // tooLarge makes a version of the flag that DynamoDB can't hold.
-func tooLarge(version int) *ld.FeatureFlag { return flagOfSize("big", version, maxItemBytes) }
+func tooLarge(version int) *ld.FeatureFlag { return flagOfSize("f", version, maxItemBytes) }
 
-// assertServes checks what a store has of the flag; nil is nothing.
-func (f *unstorableFixture) assertServes(store ld.FeatureStore, want ld.VersionedData) {
-	f.t.Helper()
-	assertGet(f.t, store, ld.Features, "big", want)
+// assertServes checks what a store has of the flag, without printing it.
+func assertServes(t *testing.T, store ld.FeatureStore, want ld.VersionedData) {
+	t.Helper()
+	item, err := store.Get(ld.Features, "f")
+	require.NoError(t, err)
+	assert.True(t, assert.ObjectsAreEqual(want, item), "Get returns another one than wanted: %s", describe(item))
 	all, err := store.All(ld.Features)
-	require.NoError(f.t, err)
-	assert.Equal(f.t, want, all["big"])
+	require.NoError(t, err)
+	assert.True(t, assert.ObjectsAreEqual(want, all["f"]), "All returns another one than wanted: %s", describe(all["f"]))
+}
+
+func describe(item ld.VersionedData) string {
+	if item == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("version %d with %d bytes", item.GetVersion(), len(item.(*ld.FeatureFlag).Salt))
 }
 
 // assertLogged checks that one line says all there is to know.
-func (f *unstorableFixture) assertLogged(version int) {
-	f.t.Helper()
+func (f *unstorableFixture) assertLogged(t *testing.T, version int) {
+	t.Helper()
 	r, err := encodeRow(ld.Features.GetNamespace(), tooLarge(version))
-	require.Error(f.t, err)
-	assert.Len(f.t, f.log.ofStores(
-		"ERROR", "features/big", fmt.Sprintf("version %d ", version), fmt.Sprint(r.size()), fmt.Sprint(maxItemBytes)), 1)
+	require.Error(t, err)
+	assert.Len(t, f.log.ofStores(
+		"ERROR", "features/f", fmt.Sprintf("Version %d ", version), fmt.Sprint(r.size()), fmt.Sprint(maxItemBytes)), 1)
 }
 
 func TestInitLeavesOutTooLargeItems(t *testing.T) {
-	t.Parallel()
-	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newUnstorableFixture(t, CacheTTL(ttl))
-			largeSegment := segment("big", 1, strings.Repeat("u", maxItemBytes))
-			data := allData(tooLarge(2), flag("new", 1, "big"), largeSegment, segment("new", 1))
+	testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
+		largeSegment := segment("big", 1, strings.Repeat("u", maxItemBytes))
+		data := allData(tooLarge(2), flag("new", 1, "f"), largeSegment, segment("new", 1))
 
-			require.NoError(t, f.store.Init(data))
+		require.NoError(t, f.store.Init(data))
 
-			f.requireHolds([]ld.VersionedData{flag("big", 1), flag("new", 1, "big"), segment("new", 1)})
-			f.assertServes(f.store, tooLarge(2))
-			f.assertServes(f.other, flag("big", 1))
-			assertGet(t, f.store, ld.Segments, "big", largeSegment)
-			f.assertLogged(2)
+		f.requireHolds([]ld.VersionedData{flag("f", 1), flag("new", 1, "f"), segment("new", 1)})
+		assertServes(t, f.store, tooLarge(2))
+		assertServes(t, f.other, flag("f", 1))
+		large, err := f.store.Get(ld.Segments, "big")
+		require.NoError(t, err)
+		assert.True(t, large == largeSegment)
+		f.assertLogged(t, 2)
 
-			f.transport.reset()
-			require.NoError(t, f.store.Init(data))
-			assert.Empty(t, f.transport.writes())
-			f.assertServes(f.store, tooLarge(2))
-			assert.Len(t, f.log.ofStores(), 2, "one line for each of the items, and no more at the next Init")
-		})
-	}
+		f.transport.reset()
+		require.NoError(t, f.store.Init(data))
+		assert.Empty(t, f.transport.writes())
+		assertServes(t, f.store, tooLarge(2))
+		assert.Len(t, f.log.ofStores(), 2, "one line for each of the items, and no more at the next Init")
+	})
 }
 
-func TestUpsertLeavesOutTooLargeItems(t *testing.T) {
-	t.Parallel()
-	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newUnstorableFixture(t, CacheTTL(ttl))
-			f.assertServes(f.store, flag("big", 1)) // so it is cached
+func TestUpdatesLeaveOutTooLargeItems(t *testing.T) {
+	testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
+		require.NoError(t, f.store.Upsert(ld.Features, tooLarge(1)))
+		assertServes(t, f.store, flag("f", 1)) // the table has it already
+		logged := len(f.log.ofStores())
 
-			for _, version := range []int{2, 2, 3, 2} {
-				require.NoError(t, f.store.Upsert(ld.Features, tooLarge(version)))
-			}
+		for _, version := range []int{2, 2, 3, 2} {
+			require.NoError(t, f.store.Upsert(ld.Features, tooLarge(version)))
+		}
 
-			f.requireHolds([]ld.VersionedData{flag("big", 1), flag("small", 1)})
-			f.assertServes(f.store, tooLarge(3))
-			f.assertServes(f.other, flag("big", 1))
-			f.assertLogged(2)
-			f.assertLogged(3)
-			assert.Len(t, f.log.ofStores(), 2)
-		})
-	}
+		f.requireHolds([]ld.VersionedData{flag("f", 1), flag("small", 1)})
+		assertServes(t, f.store, tooLarge(3))
+		assertServes(t, f.other, flag("f", 1))
+		f.assertLogged(t, 2)
+		f.assertLogged(t, 3)
+		assert.Len(t, f.log.ofStores(), logged+2)
+	})
 }
 
-func TestUpsertOfATooLargeItemThatIsNotNewer(t *testing.T) {
-	t.Parallel()
-	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newUnstorableFixture(t, CacheTTL(ttl))
-			require.NoError(t, f.other.Upsert(ld.Features, flag("big", 2)))
-
-			require.NoError(t, f.store.Upsert(ld.Features, tooLarge(2)))
-			require.NoError(t, f.store.Upsert(ld.Features, tooLarge(1)))
-
-			f.assertServes(f.store, flag("big", 2))
-			assert.Empty(t, f.log.ofStores())
-		})
-	}
-}
-
-// Without an answer, what was last seen in the table tells whether the item is
-// newer. An error would have the SDK send everything again, to no effect.
-func TestUpsertOfATooLargeItemDuringAnOutage(t *testing.T) {
-	t.Parallel()
-	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newUnstorableFixture(t, CacheTTL(ttl))
-			require.NoError(t, f.store.Upsert(ld.Features, flag("big", 5)))
-			f.breakDown(func() {
-				require.NoError(t, f.store.Upsert(ld.Features, tooLarge(4)))
-				if ttl != 0 {
-					assertGet(t, f.store, ld.Features, "big", flag("big", 5))
-				}
-			})
-			f.assertServes(f.store, flag("big", 5))
-
-			f.breakDown(func() {
-				require.NoError(t, f.store.Upsert(ld.Features, tooLarge(6)))
-				assertGet(t, f.store, ld.Features, "big", tooLarge(6))
-			})
-			f.assertServes(f.store, tooLarge(6))
-			f.requireHolds([]ld.VersionedData{flag("big", 5), flag("small", 1)})
-		})
-	}
-}
-
-func TestUpsertOfATooLargeItemThatIsOlderThanTheKeptOne(t *testing.T) {
-	t.Parallel()
-	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newUnstorableFixture(t, CacheTTL(ttl))
-			require.NoError(t, f.other.Upsert(ld.Features, flag("big", 6)))
-			require.NoError(t, f.store.Upsert(ld.Features, tooLarge(10)))
-
-			require.NoError(t, f.store.Upsert(ld.Features, tooLarge(5)))
-
-			f.assertServes(f.store, tooLarge(10))
-		})
-	}
+// An error would have the SDK send everything again, to no effect.
+func TestTooLargeItemsInAnOutage(t *testing.T) {
+	testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
+		require.NoError(t, f.store.Upsert(ld.Features, flag("f", 5)))
+		f.transport.setInterceptor(denying())
+		require.NoError(t, f.store.Upsert(ld.Features, tooLarge(4)))
+		require.NoError(t, f.store.Upsert(ld.Features, tooLarge(6)))
+		assertGet(t, f.store, ld.Features, "f", tooLarge(6))
+		require.NoError(t, f.store.Upsert(ld.Features, tooLarge(5)))
+		assertGet(t, f.store, ld.Features, "f", tooLarge(6))
+		f.requireHolds([]ld.VersionedData{flag("f", 5), flag("small", 1)})
+	})
 }
 
 // A too large item is served until this process gets a newer one, or another
 // one with an Init.
 func TestWhatTakesTheTooLargeItemsPlace(t *testing.T) {
-	t.Parallel()
-	otherContent := flagOfSize("big", 3, maxItemBytes+1)
-	tests := map[string]struct {
+	otherContent := flagOfSize("f", 3, maxItemBytes+1)
+	for name, test := range map[string]struct {
 		update func(store ld.FeatureStore) error
 		want   ld.VersionedData
 	}{
-		"newer Upsert": {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("big", 4)) }, flag("big", 4)},
-		"newer Delete": {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "big", 4) }, nil},
-		"newer Init":   {func(s ld.FeatureStore) error { return s.Init(allData(flag("big", 4))) }, flag("big", 4)},
-		"older Init":   {func(s ld.FeatureStore) error { return s.Init(allData(flag("big", 1))) }, flag("big", 1)},
-		"older Init, too large again": {
-			func(s ld.FeatureStore) error { return s.Init(allData(tooLarge(2))) }, tooLarge(2),
-		},
+		"newer update":                {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 4)) }, flag("f", 4)},
+		"newer Delete":                {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "f", 4) }, nil},
+		"newer Init":                  {func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 4))) }, flag("f", 4)},
+		"older Init":                  {func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 1))) }, flag("f", 1)},
+		"older Init, too large again": {func(s ld.FeatureStore) error { return s.Init(allData(tooLarge(2))) }, tooLarge(2)},
 		"older Init, too large again, of the row's version": {
-			func(s ld.FeatureStore) error { return s.Init(allData(tooLarge(1))) }, flag("big", 1),
+			func(s ld.FeatureStore) error { return s.Init(allData(tooLarge(1))) }, flag("f", 1),
 		},
-		"Init of the same version, small": {
-			func(s ld.FeatureStore) error { return s.Init(allData(flag("big", 3))) }, flag("big", 3),
-		},
-		"Init of the same version, with other content": {
-			func(s ld.FeatureStore) error { return s.Init(allData(otherContent)) }, otherContent,
-		},
-		"Init without it":      {func(s ld.FeatureStore) error { return s.Init(allData(flag("small", 1))) }, nil},
-		"Upsert, not newer":    {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("big", 3)) }, tooLarge(3)},
-		"Delete, not newer":    {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "big", 3) }, tooLarge(3)},
-		"Upsert of other kind": {func(s ld.FeatureStore) error { return s.Upsert(ld.Segments, segment("big", 9)) }, tooLarge(3)},
-	}
-	for name, test := range tests {
-		for ttlName, ttl := range ttls {
-			t.Run(name+"/"+ttlName, func(t *testing.T) {
-				t.Parallel()
-				f := newUnstorableFixture(t, CacheTTL(ttl))
+		"Init of the same version, small":              {func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 3))) }, flag("f", 3)},
+		"Init of the same version, with other content": {func(s ld.FeatureStore) error { return s.Init(allData(otherContent)) }, otherContent},
+		"Init without it":                              {func(s ld.FeatureStore) error { return s.Init(allData(flag("small", 1))) }, nil},
+		"update, not newer":                            {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 3)) }, tooLarge(3)},
+		"Delete, not newer":                            {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "f", 3) }, tooLarge(3)},
+		"update of another kind":                       {func(s ld.FeatureStore) error { return s.Upsert(ld.Segments, segment("f", 9)) }, tooLarge(3)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
 				require.NoError(t, f.store.Upsert(ld.Features, tooLarge(3)))
-
 				require.NoError(t, test.update(f.store))
-
-				f.assertServes(f.store, test.want)
+				assertServes(t, f.store, test.want)
 			})
-		}
+		})
 	}
 }
 
@@ -207,66 +161,85 @@ func TestWhatTakesTheTooLargeItemsPlace(t *testing.T) {
 // there takes the place too, if it is as new.
 func TestNewerRowTakesTheTooLargeItemsPlace(t *testing.T) {
 	t.Parallel()
-	for name, ttl := range map[string]time.Duration{"TTL zero": 0, "TTL positive": time.Millisecond} {
+	for name, ttl := range map[string]time.Duration{"no cache": 0, "expires": time.Second} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newUnstorableFixture(t, CacheTTL(ttl))
-			require.NoError(t, f.store.Init(allData(tooLarge(3))))
-
-			require.NoError(t, f.other.Upsert(ld.Features, flag("big", 2)))
-			time.Sleep(10 * ttl)
-			f.assertServes(f.store, tooLarge(3))
-
-			require.NoError(t, f.other.Upsert(ld.Features, flag("big", 3)))
-			time.Sleep(10 * ttl)
-			f.assertServes(f.store, flag("big", 3))
-
-			require.NoError(t, f.other.Init(allData(flag("big", 1)))) // so the too large one is really forgotten
-			time.Sleep(10 * ttl)
-			f.assertServes(f.store, flag("big", 1))
+			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+				store, other := f.newStore(CacheTTL(ttl)), f.newStore(CacheTTL(0))
+				require.NoError(t, store.Init(allData(tooLarge(3))))
+				for _, c := range []struct {
+					their func() error
+					want  ld.VersionedData
+				}{
+					{upsert(other, flag("f", 2)), tooLarge(3)},
+					{upsert(other, flag("f", 3)), flag("f", 3)},
+					{initWith(other, flag("f", 1)), flag("f", 1)}, // so the too large one is really forgotten
+				} {
+					require.NoError(t, c.their())
+					time.Sleep(ttl)
+					assertServes(t, store, c.want)
+				}
+			})
 		})
 	}
 }
 
-// Until an Init has stored what takes the too large item's place, the row that
-// is still there is older than what was served before.
-func TestTooLargeItemIsServedDuringInit(t *testing.T) {
+// DynamoDB may call an item invalid that looks valid. Nothing waits for it.
+func TestItemThatDynamoDBCallsInvalid(t *testing.T) {
 	t.Parallel()
-	f := newUnstorableFixture(t, CacheTTL(0))
-	require.NoError(t, f.store.Upsert(ld.Features, tooLarge(2)))
-	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		if r.action == "BatchWriteItem" {
-			f.assertServes(f.store, tooLarge(2))
+	invalid := func(r *sentRequest) (*http.Response, error) {
+		return answerError(r, http.StatusBadRequest, "ValidationException", "One or more parameter values were invalid: nesting"), nil
+	}
+	want := append(numberedFlags("a", 60), flag("new", 2), flag("f", 2), segment("s", 2), x(2))
+	writes := map[string]func(f *unsavedFixture) error{
+		"an Init": func(f *unsavedFixture) error { return f.init(want...) },
+		"updates": func(f *unsavedFixture) error {
+			err := f.store.Delete(ld.Features, "g", 2)
+			for _, item := range want {
+				err = cmp.Or(err, f.upsert(item))
+			}
+			return err
+		},
+	}
+	for name, write := range writes {
+		for when, late := range map[string]bool{"at once": false, "late": true} {
+			t.Run(name+"/"+when, func(t *testing.T) {
+				testUnsaved(t, func(f *unsavedFixture) {
+					refusing := refusingWriteOf(f.row("features/new"), invalid)
+					if late {
+						f.transport.setInterceptor(failing(noConnection))
+						require.Error(f.t, write(f))
+						time.Sleep(time.Second)
+						f.transport.setInterceptor(refusing)
+						timeUntil(f.t, "the end", f.hasEnded(1))
+					} else {
+						f.transport.setInterceptor(refusing)
+						require.NoError(f.t, write(f))
+					}
+					f.checkServed(want...)
+					f.checkStore(f.another(), slices.DeleteFunc(slices.Clone(want), func(item ld.VersionedData) bool {
+						return item.GetKey() == "new"
+					}))
+					assert.Len(f.t, f.log.ofStores("ERROR", "so only this process has it"), 1)
+					f.transport.reset()
+					time.Sleep(time.Minute)
+					assert.Empty(f.t, f.transport.writes())
+					assert.Empty(f.t, storeGoroutines())
+				})
+			})
 		}
-		return send()
-	})
-
-	require.NoError(t, f.store.Init(allData(flag("big", 3), flag("small", 1))))
-
-	f.assertServes(f.store, flag("big", 3))
-}
-
-func TestTooLargeItemIsServedDuringAnOutage(t *testing.T) {
-	t.Parallel()
-	f := newUnstorableFixture(t, CacheTTL(0), RequestTimeout(time.Second))
-	require.NoError(t, f.store.Upsert(ld.Features, tooLarge(2)))
-	f.transport.setInterceptor(func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
-		return answerError(r, http.StatusBadRequest, "AccessDeniedException", "no"), nil
-	})
-	assertGet(t, f.store, ld.Features, "big", tooLarge(2))
+	}
 }
 
 func TestItemWithoutJSON(t *testing.T) {
-	t.Parallel()
-	f := newUnstorableFixture(t, CacheTTL(0))
-	noJSON := flag("big", 2)
-	noJSON.Variations = []interface{}{math.Inf(1)}
-
-	require.NoError(t, f.store.Init(allData(noJSON, flag("small", 1))))
-
-	f.requireHolds([]ld.VersionedData{flag("big", 1), flag("small", 1)})
-	f.assertServes(f.store, noJSON)
-	assert.Len(t, f.log.ofStores("ERROR", "features/big", "no JSON"), 1)
+	testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
+		noJSON := flag("f", 2)
+		noJSON.Variations = []interface{}{math.Inf(1)}
+		require.NoError(t, f.store.Init(allData(noJSON, flag("small", 1))))
+		f.requireHolds([]ld.VersionedData{flag("f", 1), flag("small", 1)})
+		assertServes(t, f.store, noJSON)
+		assert.Len(t, f.log.ofStores("ERROR", "features/f", "no JSON"), 1)
+	})
 }
 
 // Nothing can be stored under these keys. An error would be an outage to the
@@ -304,4 +277,72 @@ func TestKeysThatDynamoDBCannotHold(t *testing.T) {
 			assert.Len(t, f.log.ofStores("ERROR", "isn't a valid sort key"), 3*len(keys))
 		})
 	}
+}
+
+// setKind has items that are values and can't be compared.
+type setKind struct{}
+
+func (setKind) GetNamespace() string        { return "sets" }
+func (setKind) GetDefaultItem() interface{} { return &set{} }
+func (setKind) MakeDeletedItem(key string, version int) ld.VersionedData {
+	return set{Key: key, Version: version, Deleted: true}
+}
+
+type set struct {
+	Key     string          `json:"key"`
+	Version int             `json:"version"`
+	Deleted bool            `json:"deleted,omitempty"`
+	Members map[string]bool `json:"members"`
+}
+
+func (s set) GetKey() string  { return s.Key }
+func (s set) GetVersion() int { return s.Version }
+func (s set) IsDeleted() bool { return s.Deleted }
+
+func TestItemsThatCannotBeCompared(t *testing.T) {
+	t.Parallel()
+	for mode, options := range outageModes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+				store := f.newStore(options...)
+				item := func(version int) set { return set{Key: "s", Version: version, Members: map[string]bool{"m": true}} }
+				initially := map[ld.VersionedDataKind]map[string]ld.VersionedData{setKind{}: {"s": item(1), "removed": set{Key: "removed"}}}
+				require.NoError(t, store.Init(initially))
+				require.NoError(t, store.Upsert(setKind{}, item(2)))
+				f.transport.setInterceptor(denying())
+				require.Error(t, store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{setKind{}: {"s": item(3)}}))
+				require.Error(t, store.Upsert(setKind{}, item(4)))
+				assertAll(t, store, setKind{}, item(4))
+				time.Sleep(time.Second)
+				f.transport.setInterceptor(nil)
+				timeUntil(t, "the end", f.hasEnded(1))
+				for range 2 {
+					require.NoError(t, get(store, "s")())
+					items, err := store.All(setKind{})
+					require.NoError(t, err)
+					require.Len(t, items, 1)
+					assert.Equal(t, 4, items["s"].GetVersion())
+					time.Sleep(time.Second)
+				}
+			})
+		})
+	}
+}
+
+// As with the SDK's own stores, the caller can recover from it, and go on.
+func TestNilItemsPanicInTheCaller(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		for _, store := range []ld.FeatureStore{f.newStore(), f.newSDKStore(configLoggingTo(f.log))} {
+			for _, item := range []ld.VersionedData{nil, (*ld.FeatureFlag)(nil)} {
+				assert.Panics(t, func() { _ = store.Upsert(ld.Features, item) })
+				assert.Panics(t, func() {
+					_ = store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{ld.Features: {"f": item}})
+				})
+			}
+			require.NoError(t, store.Init(allData(flag("f", 1))))
+			assertHas(t, store, flag("f", 1))
+		}
+	})
 }
