@@ -392,10 +392,10 @@ func (r *replica) forgetAbsent() {
 }
 
 // decode makes what was found of a row. One that is the same as before is not decoded
-// again.
+// again, unless its record has an item that the table does not have.
 func (r *replica) decode(row row) found {
 	if rec := r.record(row.key); rec != nil && rec.state != malformed && rec.row.isSame(identify(row, 0)) && rec.isOf(rec.row) {
-		if rec.item != nil || rec.state == removed {
+		if (rec.item != nil && !rec.isKept()) || rec.state == removed {
 			return found{key: row.key, row: rec.row, item: rec.item}
 		}
 	}
