@@ -1,20 +1,27 @@
 package lddynamodb
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-func TestInitWritesNothingWhereNothingChanged(t *testing.T) {
+func TestInitWritesNothingIfNothingChanged(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	data := append(numberedFlags("f", 100), segment("s", 1), deletedFlag("deleted", 3))
@@ -23,32 +30,38 @@ func TestInitWritesNothingWhereNothingChanged(t *testing.T) {
 
 	require.NoError(t, f.newStore().Init(allData(data...)))
 
-	var actions []string
-	for _, r := range f.transport.recorded() {
-		actions = append(actions, r.action)
-	}
-	assert.ElementsMatch(t, []string{"GetItem", "Query", "Query"}, actions)
+	assert.Len(t, f.transport.recorded("GetItem"), 1)
+	assert.Len(t, f.transport.recorded("Query"), 2)
+	assert.Len(t, f.transport.recorded(), 3)
 	f.requireHolds(data)
+	line := fmt.Sprintf("Init of table %q with 102 items: wrote 0, deleted 0, left 102 alone", f.table)
+	assert.Contains(t, strings.Join(f.log.all(), "\n"), line)
 }
 
 func TestInitWritesOnlyWhatChanged(t *testing.T) {
 	t.Parallel()
 	otherJSON := flag("f-7", 1)
 	otherJSON.Salt = strings.ToUpper(otherJSON.Salt) // as long as before
-	tests := map[string]struct {
+	encoded := jsonOf(t, flag("f-7", 1))
+	f7 := "features/f-7"
+	for name, test := range map[string]struct {
+		row     rawItem // what is in the place of f-7 before, beside its key
 		changed []ld.VersionedData
-		removed []string
+		removed string
+		log     string
 	}{
-		"another version":                       {changed: []ld.VersionedData{flag("f-7", 2)}},
+		"another version":                       {changed: []ld.VersionedData{flag("f-7", 2)}, log: "wrote 1, deleted 0, left 99 alone"},
 		"an older version":                      {changed: []ld.VersionedData{flag("f-7", 0)}},
 		"the same version with other content":   {changed: []ld.VersionedData{otherJSON}},
 		"a flag that is deleted now":            {changed: []ld.VersionedData{deletedFlag("f-7", 2)}},
 		"a new flag":                            {changed: []ld.VersionedData{flag("new", 1)}},
-		"a flag that is gone":                   {removed: []string{"f-7"}},
+		"a flag that is gone":                   {removed: f7, log: "with 99 items: wrote 0, deleted 1, left 99 alone"},
 		"a new segment":                         {changed: []ld.VersionedData{segment("f-7", 1)}},
 		"some flags, none of them on the other": {changed: []ld.VersionedData{flag("f-7", 2), flag("f-8", 2), flag("new", 1)}},
-	}
-	for name, test := range tests {
+		"a row with an older version":           {row: rawItem{versionAttribute: number("0"), itemAttribute: text(encoded)}},
+		"a row whose version is a string":       {row: rawItem{versionAttribute: text("1"), itemAttribute: text(encoded)}},
+		"a row without a version":               {row: rawItem{itemAttribute: text(encoded)}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
@@ -57,51 +70,28 @@ func TestInitWritesOnlyWhatChanged(t *testing.T) {
 				items[nameOf(item)] = item
 			}
 			require.NoError(t, f.newStore().Init(allData(slices.Collect(maps.Values(items))...)))
-			f.transport.reset()
-
 			var written []string
+			if test.row != nil {
+				f.putFlagRow("f-7", test.row)
+				written = []string{f7}
+			}
 			for _, item := range test.changed {
 				items[nameOf(item)] = item
 				written = append(written, nameOf(item))
 			}
-			for _, key := range test.removed {
-				delete(items, "features/"+key)
-				written = append(written, "features/"+key)
+			if test.removed != "" {
+				delete(items, test.removed)
+				written = []string{test.removed}
 			}
 			data := slices.Collect(maps.Values(items))
+			f.transport.reset()
 			require.NoError(t, f.newStore().Init(allData(data...)))
 
 			writes := f.transport.writes()
 			require.Len(t, writes, 1)
 			assert.ElementsMatch(t, written, rowNames(writes[0].writeRequests()))
 			f.requireHolds(data)
-		})
-	}
-}
-
-// Updates are compared with the version that the row has, whatever its JSON says.
-func TestInitMendsARowWithTheRightJSONAndAnotherVersion(t *testing.T) {
-	t.Parallel()
-	encoded := jsonOf(t, flag("f", 2))
-	for name, attributes := range map[string]rawItem{
-		"an older version":          {versionAttribute: number("1"), itemAttribute: text(encoded)},
-		"a version of another type": {versionAttribute: text("2"), itemAttribute: text(encoded)},
-		"no version":                {itemAttribute: text(encoded)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			data := append(numberedFlags("other", 3), flag("f", 2))
-			require.NoError(t, f.newStore().Init(allData(data...)))
-			f.putFlagRow("f", attributes)
-			f.transport.reset()
-
-			require.NoError(t, f.newStore().Init(allData(data...)))
-
-			writes := f.transport.writes()
-			require.Len(t, writes, 1)
-			assert.Equal(t, []string{"features/f"}, rowNames(writes[0].writeRequests()))
-			f.requireHolds(data)
+			assert.Contains(t, strings.Join(f.log.all(), "\n"), test.log)
 		})
 	}
 }
@@ -109,12 +99,11 @@ func TestInitMendsARowWithTheRightJSONAndAnotherVersion(t *testing.T) {
 func TestInitLeavesOtherRowsAlone(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	others := []rowKey{
+	for _, key := range []rowKey{
 		{"other:features", "f"}, {"p:features:x", "f"}, {"p:p:features", "f"}, {"p", "f"},
 		{"features", "f"}, {"segments", "s"}, {"$inited", "$inited"}, {"other:$inited", "other:$inited"},
 		{"p:experiments", "kind that is not in the data"}, {"p:$inited", "another row of this prefix"},
-	}
-	for _, key := range others {
+	} {
 		f.putRow(key.attributes())
 	}
 	before := f.rows()
@@ -134,23 +123,20 @@ func TestInitLeavesOtherRowsAlone(t *testing.T) {
 func TestInitReplacesAndDeletesMalformedRows(t *testing.T) {
 	t.Parallel()
 	f := newMalformedFixture(t)
-	var data []ld.VersionedData
+	var half, data []ld.VersionedData
 	for i, key := range slices.Sorted(maps.Keys(malformedRows)) {
+		data = append(data, flag(key, 3))
 		if i%2 == 0 {
-			data = append(data, flag(key, 3))
+			half = append(half, flag(key, 3))
 		}
 	}
-	require.NoError(t, f.newStore().Init(allData(data...)))
-	f.requireHolds(data)
-	for i, key := range slices.Sorted(maps.Keys(malformedRows)) {
-		if i%2 == 1 {
-			data = append(data, flag(key, 3))
-		}
+	require.NoError(t, f.newStore().Init(allData(half...)))
+	f.requireHolds(half)
+	for key := range malformedRows {
 		f.putFlagRow(key, malformedRows[key])
 	}
 	require.NoError(t, f.newStore().Init(allData(data...)))
 	f.requireHolds(data)
-	assertAll(t, f.newStore(), ld.Features, data...)
 	assert.Empty(t, f.log.ofStores("ERROR:"), "nobody had to read the malformed rows")
 }
 
@@ -184,58 +170,168 @@ func TestInitKeepsBatchesUnderDynamoDBsLimits(t *testing.T) {
 // The latency of requests must not add up.
 func TestInitMakesRequestsAtTheSameTime(t *testing.T) {
 	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(func(_ *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+			time.Sleep(10 * time.Millisecond)
+			return send()
+		})
+		store := f.newStore()
+		data := allData(numberedFlags("f", 4*maxParallelBatches*maxBatchRequests)...)
+		took := elapsed(func() { require.NoError(t, store.Init(data)) })
+		assert.Equal(t, 60*time.Millisecond, took, "one read of each kind and of $inited at once, 4 times all batches, $inited")
+	})
+}
+
+// An Init that fails half-way leaves a table that doesn't say that it is
+// complete. The process itself completes it when the table can be used again, or
+// another one with its Init.
+func TestInitFailsInTheMiddle(t *testing.T) {
+	t.Parallel()
+	for faultName, fault := range map[string]reply{
+		"no connection": noConnection, "connection breaks": brokenConnection, "empty responses": withBody(""),
+		"access denied": refusals["access denied"].answer,
+	} {
+		for _, who := range []string{"by itself", "by another process"} {
+			t.Run(faultName+"/"+who, func(t *testing.T) {
+				t.Parallel()
+				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+					store := f.newStore()
+					data := append(numberedFlags("f", 20*maxBatchRequests), segment("s", 1))
+					var batches atomic.Int64
+					f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+						if r.action == "PutItem" || (r.action == "BatchWriteItem" && batches.Add(1) > 5) {
+							return fault(r)
+						}
+						return send()
+					})
+
+					require.ErrorContains(t, store.Init(allData(data...)), fmt.Sprintf(" of %d changed items: ", len(data)))
+					assertAll(t, store, ld.Features, data[:len(data)-1]...)
+
+					rows := f.rows()
+					assert.NotEmpty(t, rows)
+					assert.Less(t, len(rows), len(data))
+					assert.NotContains(t, rows, initedKey+"/"+initedKey)
+					assert.False(t, f.newStore(DynamoClient(f.client)).Initialized())
+
+					f.transport.setInterceptor(nil)
+					if who == "by itself" {
+						time.Sleep(time.Minute)
+					} else {
+						require.NoError(t, f.newStore(DynamoClient(f.client)).Init(allData(data...)))
+					}
+					f.requireHolds(data)
+				})
+			})
+		}
+	}
+}
+
+// A batch whose response is empty may not have been stored.
+func TestInitSendsABatchWithAnEmptyResponseAgain(t *testing.T) {
+	t.Parallel()
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		var batches atomic.Int64
+		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+			if r.action == "BatchWriteItem" && batches.Add(1)%2 == 1 {
+				return withBody("")(r)
+			}
+			return send()
+		})
+		data := numberedFlags("f", 100)
+		require.NoError(t, f.newStore().Init(allData(data...)))
+		f.requireHolds(data)
+	})
+}
+
+// Inits and updates of several processes at the same time can undo each other, but
+// never leave a row that is not one of theirs as a whole.
+func TestConcurrentInitsAndUpdates(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
-	reads := newCrowd(3, "GetItem", "Query")
-	batches := newCrowd(maxParallelBatches, "BatchWriteItem")
-	f.transport.setInterceptor(interceptor(reads.intercept).over(batches.intercept))
-
-	require.NoError(t, f.newStore().Init(allData(numberedFlags("f", 4*maxParallelBatches*maxBatchRequests)...)))
-
-	assert.Equal(t, 3, reads.most)
-	assert.Equal(t, maxParallelBatches, batches.most)
-}
-
-// A crowd holds requests of some actions back until there are enough at once.
-type crowd struct {
-	actions []string
-	enough  int
-	full    chan struct{}
-
-	mu      sync.Mutex
-	present int
-	most    int
-}
-
-func newCrowd(enough int, actions ...string) *crowd {
-	return &crowd{actions: actions, enough: enough, full: make(chan struct{})}
-}
-
-func (c *crowd) intercept(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-	if !slices.Contains(c.actions, r.action) {
-		return send()
+	const stores, rounds, keys = 4, 5, 80
+	var group errgroup.Group
+	for range stores {
+		initing, updating := f.newStore(), f.newStore()
+		group.Go(func() (err error) {
+			for range rounds {
+				err = cmp.Or(err, initing.Init(allData(someFlags(keys)...)))
+			}
+			return err
+		})
+		group.Go(func() (err error) {
+			for _, item := range someFlags(keys) {
+				err = cmp.Or(err, updating.Upsert(ld.Features, item))
+			}
+			return err
+		})
 	}
-	c.enter()
-	defer c.leave()
-	select {
-	case <-c.full:
-		return send()
-	case <-r.http.Context().Done():
-		return nil, r.http.Context().Err()
+	require.NoError(t, group.Wait())
+
+	for name, r := range f.rows() {
+		if name != initedKey+"/"+initedKey {
+			item := new(ld.FeatureFlag)
+			require.NoError(t, json.Unmarshal([]byte(*r[itemAttribute].S), item))
+			assert.Equal(t, item.Key, *r[keyAttribute].S)
+			assert.Equal(t, strconv.Itoa(item.Version), *r[versionAttribute].N)
+			assert.Equal(t, strings.Repeat("s", 10*item.Version), item.Salt)
+		}
 	}
+	data := someFlags(keys)
+	for range stores {
+		group.Go(func() error { return f.newStore().Init(allData(data...)) })
+	}
+	require.NoError(t, group.Wait())
+	f.requireHolds(data)
 }
 
-func (c *crowd) enter() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.present++
-	if c.present == c.enough && c.most < c.enough {
-		close(c.full)
+// someFlags makes flags of random versions with some of a number of keys.
+func someFlags(keys int) []ld.VersionedData {
+	var items []ld.VersionedData
+	for _, key := range rand.Perm(keys)[:keys*2/3] {
+		version := 1 + rand.IntN(100)
+		items = append(items, flagOfSize(strconv.Itoa(key), version, 10*version))
 	}
-	c.most = max(c.most, c.present)
+	return items
 }
 
-func (c *crowd) leave() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.present--
+// A process that may write the row that says that the data set is complete, but not
+// read it, is not for ever in an outage because of that.
+func TestInitIfInitedCannotBeRead(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		notInited := onPartition(initedKey, "GetItem", refusals["access denied"].answer)
+		f.transport.setInterceptor(notInited)
+		store := f.newStore()
+		require.False(t, store.Initialized())
+
+		require.NoError(t, store.Init(allData(flag("f", 1))))
+
+		time.Sleep(time.Second)
+		assert.Len(t, f.log.ofStores("WARN:", "can't be used"), 1)
+		assert.True(t, f.hasEnded(1)())
+		assert.True(t, store.Initialized())
+
+		f.transport.setInterceptor(failing(noConnection))
+		require.Error(t, store.Upsert(ld.Features, flag("f", 2)))
+		time.Sleep(time.Second)
+		f.transport.setInterceptor(notInited)
+		time.Sleep(time.Minute)
+		assert.True(t, f.hasEnded(2)())
+		assert.Len(t, f.log.ofStores(), 4)
+		assert.Empty(t, storeGoroutines())
+	})
+}
+
+func TestInitThatCloseEnds(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(holding(t, flag("f", 1)))
+		store := f.newStore()
+		call := f.holdRequest("Query", "features").during(initWith(store, flag("f", 2)))
+		assertGet(t, store, ld.Features, "f", flag("f", 2))
+		require.ErrorContains(t, store.(io.Closer).Close(), "closed with 1 items")
+		require.Error(t, <-call.result)
+		assertGet(t, store, ld.Features, "f", flag("f", 1))
+	})
 }
