@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +78,7 @@ func (s *store) checkDataSet(run runner) error {
 	if !s.data.received.Load() {
 		return nil
 	}
-	inited, err := s.isInited(run)
+	inited, err := s.isInited(ignoringDenials(run))
 	switch {
 	case isDenial(err), err == nil && inited:
 		return nil
@@ -93,6 +94,23 @@ func (s *store) checkDataSet(run runner) error {
 	s.data.initWaits.Store(true)
 	s.wake()
 	return nil
+}
+
+// ignoringDenials returns a runner of requests whose denial is no outage, because
+// nothing else needs the permission.
+func ignoringDenials(run runner) runner {
+	return func(ctx context.Context, of target, request func() error) (err error) {
+		var denial error
+		err = run(ctx, of, func() error {
+			err := request()
+			if isDenial(err) {
+				denial = err
+				return nil
+			}
+			return err
+		})
+		return cmp.Or(err, denial)
+	}
 }
 
 // lookAtStart finds out whether the table can be used. In daemon mode it warns if it
