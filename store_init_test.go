@@ -1,15 +1,11 @@
 package lddynamodb
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
@@ -227,74 +222,6 @@ func TestInitFailsInTheMiddle(t *testing.T) {
 	}
 }
 
-// A batch whose response is empty may not have been stored.
-func TestInitSendsABatchWithAnEmptyResponseAgain(t *testing.T) {
-	t.Parallel()
-	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-		var batches atomic.Int64
-		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-			if r.action == "BatchWriteItem" && batches.Add(1)%2 == 1 {
-				return withBody("")(r)
-			}
-			return send()
-		})
-		data := numberedFlags("f", 100)
-		require.NoError(t, f.newStore().Init(allData(data...)))
-		f.requireHolds(data)
-	})
-}
-
-// Inits and updates of several processes at the same time can undo each other, but
-// never leave a row that is not one of theirs as a whole.
-func TestConcurrentInitsAndUpdates(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	const stores, rounds, keys = 4, 5, 80
-	var group errgroup.Group
-	for range stores {
-		initing, updating := f.newStore(), f.newStore()
-		group.Go(func() (err error) {
-			for range rounds {
-				err = cmp.Or(err, initing.Init(allData(someFlags(keys)...)))
-			}
-			return err
-		})
-		group.Go(func() (err error) {
-			for _, item := range someFlags(keys) {
-				err = cmp.Or(err, updating.Upsert(ld.Features, item))
-			}
-			return err
-		})
-	}
-	require.NoError(t, group.Wait())
-
-	for name, r := range f.rows() {
-		if name != initedKey+"/"+initedKey {
-			item := new(ld.FeatureFlag)
-			require.NoError(t, json.Unmarshal([]byte(*r[itemAttribute].S), item))
-			assert.Equal(t, item.Key, *r[keyAttribute].S)
-			assert.Equal(t, strconv.Itoa(item.Version), *r[versionAttribute].N)
-			assert.Equal(t, strings.Repeat("s", 10*item.Version), item.Salt)
-		}
-	}
-	data := someFlags(keys)
-	for range stores {
-		group.Go(func() error { return f.newStore().Init(allData(data...)) })
-	}
-	require.NoError(t, group.Wait())
-	f.requireHolds(data)
-}
-
-// someFlags makes flags of random versions with some of a number of keys.
-func someFlags(keys int) []ld.VersionedData {
-	var items []ld.VersionedData
-	for _, key := range rand.Perm(keys)[:keys*2/3] {
-		version := 1 + rand.IntN(100)
-		items = append(items, flagOfSize(strconv.Itoa(key), version, 10*version))
-	}
-	return items
-}
-
 // A process that may write the row that says that the data set is complete, but not
 // read it, is not for ever in an outage because of that.
 func TestInitIfInitedCannotBeRead(t *testing.T) {
@@ -314,7 +241,7 @@ func TestInitIfInitedCannotBeRead(t *testing.T) {
 
 		f.transport.setInterceptor(failing(noConnection))
 		require.Error(t, store.Upsert(ld.Features, flag("f", 2)))
-		time.Sleep(time.Second)
+		time.Sleep(2 * DefaultRequestTimeout)
 		f.transport.setInterceptor(notInited)
 		time.Sleep(time.Minute)
 		assert.True(t, f.hasEnded(2)())

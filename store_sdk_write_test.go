@@ -21,17 +21,21 @@ import (
 // send it again. The log tells of the outage.
 func TestUnsavedIsASuccessForTheSDK(t *testing.T) {
 	t.Parallel()
-	for way, refusing := range ways {
-		t.Run(way, func(t *testing.T) {
+	for mode, options := range outageModes {
+		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				f.transport.setInterceptor(refusing)
-				store := f.newSDKStore(configLoggingTo(f.log))
+				f.transport.setInterceptor(failing(noConnection))
+				store := f.newSDKStore(configLoggingTo(f.log), options...)
+				require.False(t, store.Initialized())
 				require.NoError(t, store.Init(allData(flag("f", 1), flag("g", 1))))
 				assert.True(t, store.Initialized())
 				require.NoError(t, store.Upsert(ld.Features, flag("f", 2)))
 				require.NoError(t, store.Delete(ld.Features, "g", 2))
 				assertAll(t, store, ld.Features, flag("f", 2))
+				assertHas(t, store, flag("f", 2))
+				assertGet(t, store, ld.Features, "g", nil)
+				assertGet(t, store, ld.Features, "unknown", nil)
 				timeUntil(t, "the outage", func() bool { return len(f.log.ofStores("WARN", "can't be used")) == 1 })
 				assert.Empty(t, f.rows())
 				f.transport.setInterceptor(nil)

@@ -369,31 +369,6 @@ func TestWhatWaitsIsServedAndWritten(t *testing.T) {
 	}
 }
 
-// A process that has just started knows nothing of the table.
-func TestRefusedFirstInit(t *testing.T) {
-	t.Parallel()
-	for name, options := range outageModes {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(options...)
-				f.transport.setInterceptor(denying())
-				require.False(t, store.Initialized())
-				require.Error(t, store.Init(allData(flag("f", 1), segment("s", 1))))
-				assert.True(t, store.Initialized())
-				assertHas(t, store, flag("f", 1))
-				time.Sleep(time.Second)
-				assert.Empty(t, f.rows())
-
-				f.transport.setInterceptor(nil)
-				timeUntil(t, "the end", f.hasEnded(1))
-
-				f.requireHolds([]ld.VersionedData{flag("f", 1), segment("s", 1)})
-			})
-		})
-	}
-}
-
 // Where another process has written a version meanwhile that is as new, that counts.
 // What it has put in the place of something that an Init left out stays.
 func TestLateWriteLeavesTheWorkOfOtherProcessesAlone(t *testing.T) {
@@ -495,69 +470,24 @@ func TestNothingIsForgottenAfterALateInit(t *testing.T) {
 
 func TestReadDuringLateWriteServesTheUpdate(t *testing.T) {
 	t.Parallel()
-	reads := map[string]func(ld.FeatureStore) (ld.VersionedData, error){
-		"GetItem": func(s ld.FeatureStore) (ld.VersionedData, error) { return s.Get(ld.Features, "f") },
-		"Query": func(s ld.FeatureStore) (ld.VersionedData, error) {
-			items, err := s.All(ld.Features)
-			return items["f"], err
-		},
-	}
-	for action, read := range reads {
+	for action, read := range map[string]func(ld.FeatureStore) error{
+		"GetItem": func(s ld.FeatureStore) error { return get(s, "f")() },
+		"Query":   func(s ld.FeatureStore) error { return all(s)() },
+	} {
 		t.Run(action, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(CacheTTL(0), RequestTimeout(time.Minute))
-				require.NoError(t, store.Init(allData(flag("f", 1), flag("g", 1))))
-				f.transport.setInterceptor(denying("PutItem"))
-				require.Error(t, store.Upsert(ld.Features, flag("f", 2)))
-				time.Sleep(time.Second)
-
-				held := f.holdResponse(action, `"features"`)
-				var served ld.VersionedData
-				call := held.during(func() (err error) {
-					served, err = read(store)
-					return err
-				})
-				f.transport.setInterceptor(nil)
-				timeUntil(t, "the end", f.hasEnded(1))
-				call.finish()
-				assert.Equal(t, flag("f", 2), served)
-				assertHas(t, store, flag("f", 2))
-			})
-		})
-	}
-}
-
-// Each store has its own outages, and keeps its own items.
-func TestTwoStoresOfOneProcess(t *testing.T) {
-	t.Parallel()
-	for name, prefix := range map[string]string{"one prefix": "p", "two prefixes": "q"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				g := f.sibling(t)
-				g.transport.table = f.transport.table
-				one, two := f.newStore(CacheTTL(0), Prefix("p")), g.newStore(CacheTTL(0), Prefix(prefix))
-				require.NoError(t, one.Init(allKinds(flag("f", 1))))
-				require.NoError(t, two.Init(allKinds(flag("f", 1))))
-				f.transport.setInterceptor(denying("PutItem"))
-				require.Error(t, one.Upsert(ld.Features, flag("f", 2)))
-				require.Error(t, one.Upsert(experiments, x(1)))
-				time.Sleep(time.Second)
-				assertHas(t, two, flag("f", 1))
-				assertGet(t, two, experiments, "x", nil)
-				require.NoError(t, two.Upsert(ld.Features, flag("g", 1)))
-				f.transport.setInterceptor(nil)
-				timeUntil(t, "the end", f.hasEnded(1))
-
-				assertHas(t, one, flag("f", 2))
-				if prefix == "p" {
-					assertHas(t, two, flag("f", 2))
-				} else {
-					assertHas(t, two, flag("f", 1))
-					assertGet(t, one, ld.Features, "g", nil)
+			testUnsaved(t, func(f *unsavedFixture) {
+				if f.mode == "cached forever" {
+					return
 				}
-				assert.Empty(t, g.log.ofStores())
+				f.transport.setInterceptor(denying("PutItem"))
+				require.Error(f.t, f.upsert(flag("f", 2)))
+				time.Sleep(2 * time.Second)
+				call := f.holdResponse(action, `features"}`).during(func() error { return read(f.store) })
+				f.transport.setInterceptor(nil)
+				timeUntil(f.t, "the end", f.hasEnded(1))
+				call.finish()
+				assertHas(f.t, f.store, flag("f", 2))
+				f.checkServed(flag("f", 2), flag("g", 1), segment("s", 1), x(1))
 			})
 		})
 	}
