@@ -193,6 +193,13 @@ func (o *outage) forgetWrites(namespace string) {
 	o.remove(func(f fact) bool { return f.isOfWrite() && f.namespace == namespace })
 }
 
+// forget removes the facts about a partition.
+func (o *outage) forget(namespace string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.remove(func(f fact) bool { return !f.ofTable && f.namespace == namespace })
+}
+
 // confirm begins an outage if one of the facts that were known before the latest look
 // still holds, or if what waits could not be written. It reminds of one that lasts.
 func (o *outage) confirm(before []fact, unwritten error) {

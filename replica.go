@@ -409,7 +409,7 @@ func (r *replica) forgetAbsent() {
 }
 
 // decode makes what was found of a row. One that is the same as before is not decoded
-// again.
+// again, unless its record has an item that the table does not have.
 func (r *replica) decode(row row) found {
 	rec := r.record(row.key)
 	if rec != nil && rec.row.isSame(identify(row, 0)) && (rec.state == removed || (rec.state == saved && rec.item != nil)) {

@@ -22,13 +22,8 @@ func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) err
 	for i, collection := range collections {
 		plan[i] = newKindPlan(s.replica(collection.Kind), collection.Items)
 	}
-	ctx, cancel := s.withPatience()
-	defer cancel()
-	err := s.inTurn(ctx, allWrites, func() error { return s.init(ctx, plan) })
-	if err != nil {
-		s.keepInit(plan)
-		s.wake()
-	}
+	s.keepInit(plan)
+	err := s.inTurn(allWrites, func(ctx context.Context) error { return s.init(ctx, plan) })
 	return s.unsavedError(err, "init")
 }
 
@@ -74,7 +69,6 @@ func newKindPlan(r *replica, items []ld.VersionedData) *kindPlan {
 
 // init carries out the plans for all kinds.
 func (s *store) init(ctx context.Context, plan []*kindPlan) error {
-	s.keepInit(plan)
 	err := s.carryOut(ctx, plan)
 	items, written, deleted, left := 0, 0, 0, 0
 	for _, p := range plan {

@@ -92,8 +92,8 @@ func (s *store) keepOnce(patience time.Duration) {
 			s.outage.forgetWrites(r.namespace)
 		}
 	}
-	if !s.data.initWaits.Load() {
-		s.outage.forgetWrites(s.initedKey().namespace)
+	if s.data.known.Load() && !s.data.initWaits.Load() {
+		s.outage.forget(s.initedKey().namespace) // nothing needs this row any more
 	}
 	s.endOutage()
 	s.status.update(s.currentStatus())

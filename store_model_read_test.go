@@ -276,7 +276,7 @@ func (p *process) checkSent(key modelKey, got itemState, step int) {
 			break
 		}
 	}
-	if !got.isItem() && p.w.rows.emptiedAt > p.initedAt || got.isItem() && p.leftOut[key] {
+	if !got.isItem() && (p.w.rows.emptiedAt > p.initedAt || p.w.rows.emptiedAt >= step) || got.isItem() && p.leftOut[key] {
 		return
 	}
 	if len(deliveries) == 0 || deliveries[0].step >= step { // the read began before the first Init

@@ -41,65 +41,66 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	}
 	r := s.replica(kind)
 	update := receive(r.namespace, item)
-	ctx, cancel := s.withPatience()
-	defer cancel()
-	err := s.inTurn(ctx, 1, func() error { return s.update(ctx, r, &update) })
-	if err != nil {
-		r.keep(&update)
-		s.wake()
+	if update.fault != nil {
+		return s.keepUnstorable(r, &update), nil
 	}
+	known, isNew := r.keep(&update)
+	if !isNew && known.isKept() {
+		return known.item, nil // it is newer
+	}
+	err := s.inTurn(1, func(ctx context.Context) error {
+		if now := r.record(update.row.key); isNew && (now == nil || now.change != known.change) {
+			return nil // what came later has taken its place
+		}
+		_, err := s.put(ctx, s.outage.run, r, &update, known)
+		return err
+	})
 	return r.record(update.row.key).known(),
 		s.unsavedError(err, fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version))
 }
 
-// withPatience returns the context of a write. In stores of a factory, that ends if
-// there is no answer for some time: then what is to be written waits, and its sender
-// doesn't.
-func (s *store) withPatience() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(s.ctx)
-	if s.reportsUnsaved {
-		return ctx, cancel
+// keepUnstorable keeps an item that can't be stored, unless the table has a newer one,
+// and returns what is served from now on.
+func (s *store) keepUnstorable(r *replica, item *received) ld.VersionedData {
+	if canBeSortKey(item.row.key) {
+		_, _ = s.load(r, item.row.key, nil)
 	}
-	answers := s.outage.answers.Load()
-	timer := time.AfterFunc(allPatience, func() {
-		if s.outage.answers.Load() == answers {
-			cancel()
-		}
-	})
-	return ctx, func() {
-		timer.Stop()
-		cancel()
+	if rec, isNew := r.keep(item); !isNew {
+		return rec.known()
 	}
+	s.logUnstorable(item)
+	s.wake()
+	return item.item
 }
 
-// inTurn makes a write when it is its turn.
-func (s *store) inTurn(ctx context.Context, weight int64, write func() error) error {
+// inTurn makes a write, of something that is kept, when it is its turn. In stores of a
+// factory, it ends if there is no answer for some time: then what is kept waits, and its
+// sender doesn't.
+func (s *store) inTurn(weight int64, write func(ctx context.Context) error) error {
 	s.writes.arrivals.Add(1)
 	s.writes.underWay.Add(1)
 	defer s.writes.underWay.Add(-1)
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	if answers := s.outage.answers.Load(); !s.reportsUnsaved {
+		defer time.AfterFunc(allPatience, func() {
+			if s.outage.answers.Load() == answers {
+				cancel()
+			}
+		}).Stop()
+	}
+	isDone := false
+	defer func() {
+		if !isDone {
+			s.wake() // also after a panic of the client
+		}
+	}()
 	if err := s.writes.turns.Acquire(ctx, weight); err != nil {
 		return err
 	}
 	defer s.writes.turns.Release(weight)
-	return write()
-}
-
-// update keeps an item and writes it. Of one that can't be stored the table may have a
-// newer version.
-func (s *store) update(ctx context.Context, r *replica, item *received) error {
-	if item.fault != nil && canBeSortKey(item.row.key) {
-		_, _ = s.load(r, item.row.key, nil)
-	}
-	known, isNew := r.keep(item)
-	switch {
-	case item.fault != nil && isNew:
-		s.logUnstorable(item)
-		s.wake()
-		return nil
-	case item.fault != nil, !isNew && known.isKept():
-		return nil // what is known is as new
-	}
-	_, err := s.put(ctx, s.outage.run, r, item, known)
+	err := write(ctx)
+	isDone = err == nil
 	return err
 }
 

@@ -205,13 +205,15 @@ func TestCallsHappenOneAfterTheOther(t *testing.T) {
 		"eventual reads":   {CacheTTL(5 * time.Millisecond), ConsistentReads(false)},
 	}
 	variants := map[string]struct {
-		inits  bool
-		losses float64
-		calls  int
-		pause  time.Duration
+		inits    bool
+		losses   float64
+		calls    int
+		pause    time.Duration
+		ofTheSDK bool
 	}{
-		"with Inits":   {inits: true, calls: 60},
-		"with outages": {losses: 0.3, calls: 250, pause: 8 * time.Millisecond}, // long enough for several
+		"with Inits":            {inits: true, calls: 60},
+		"with outages":          {losses: 0.3, calls: 250, pause: 8 * time.Millisecond}, // long enough for several
+		"of the SDK, with both": {inits: true, losses: 0.2, calls: 200, pause: 8 * time.Millisecond, ofTheSDK: true},
 	}
 	for name, options := range setups {
 		for variantName, variant := range variants {
@@ -220,8 +222,12 @@ func TestCallsHappenOneAfterTheOther(t *testing.T) {
 				f := newFixture(t)
 				f.transport.setInterceptor(slowly(variant.losses))
 				config := ClientConfig(f.awsConfig(f.transport).WithMaxRetries(0).WithLogLevel(aws.LogOff))
+				store := f.newStore(append(options, config)...)
+				if variant.ofTheSDK {
+					store = f.newSDKStore(configLoggingTo(f.log), append(options, config)...)
+				}
 				run := &linearRun{
-					store:     f.newStore(append([]FeatureStoreOption{config}, options...)...),
+					store:     store,
 					keys:      []string{"a", "b", "c"},
 					inits:     variant.inits,
 					pause:     variant.pause,

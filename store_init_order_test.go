@@ -2,7 +2,6 @@ package lddynamodb
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -25,143 +24,107 @@ func TestInitWritesInAnOrderThatOtherProcessesCanRelyOn(t *testing.T) {
 	var checks atomic.Int64
 	rapid.Check(t, func(rt *rapid.T) {
 		prefix := fmt.Sprint(checks.Add(1)) // so each check begins without rows
-		graph := drawGraph(rt)
 		log := newWriteLog(prefix)
 		log.throttled = rapid.IntRange(0, 9).Draw(rt, "throttled") == 9
-		before := drawDataBefore(rt, graph)
+		graph, items := drawGraph(rt)
+		before, want := drawDataBefore(rt, items)
+		want[initedKey+"/"+prefix+":"+initedKey] = false
 		store := f.newStore(Prefix(prefix), CacheTTL(0))
-		require.NoError(rt, store.Init(before))
+		require.NoError(rt, store.Init(allKinds(before...)))
 		f.deleteRow(rowKey{prefix + ":" + initedKey, prefix + ":" + initedKey}) // as it is where that Init has failed
 		f.transport.setInterceptor(log.intercept)
 		defer f.transport.setInterceptor(nil)
 
-		require.NoError(rt, store.Init(graph.data()))
+		require.NoError(rt, store.Init(allKinds(items...)))
 
-		log.checkComplete(rt, before, graph.data())
+		require.Equal(rt, want, log.deletes, "just what differs is written")
+		require.Len(rt, log.stored, len(want))
 		log.checkKinds(rt)
 		graph.checkPrerequisites(rt, log)
 	})
 }
 
-// A flagGraph is flags with prerequisites, by their number: some among them
-// lead in cycles, and some to no flag.
-type flagGraph struct {
-	prerequisites [][]int
-	segments      int
-	experiments   int
-}
+// A flagGraph has the prerequisites of flags, by their number: some lead in cycles,
+// and some to no flag.
+type flagGraph [][]int
 
-func drawGraph(rt *rapid.T) flagGraph {
-	g := flagGraph{
-		prerequisites: make([][]int, rapid.IntRange(1, 60).Draw(rt, "flags")),
-		segments:      rapid.IntRange(0, 30).Draw(rt, "segments"),
-		experiments:   rapid.IntRange(0, 3).Draw(rt, "experiments"),
-	}
-	for i := range g.prerequisites {
+// drawGraph makes an Init's data and the graph of its flags.
+func drawGraph(rt *rapid.T) (graph flagGraph, items []ld.VersionedData) {
+	graph = make(flagGraph, rapid.IntRange(1, 60).Draw(rt, "flags"))
+	for i := range graph {
+		var keys []string
 		for range rapid.IntRange(0, 2).Draw(rt, "prerequisites") {
 			highest := i - 1
 			if rapid.IntRange(0, 9).Draw(rt, "cycle") == 9 {
-				highest = len(g.prerequisites) // there is no flag of this number
+				highest = len(graph) // there is no flag of this number
 			}
 			if highest >= 0 {
-				g.prerequisites[i] = append(g.prerequisites[i], rapid.IntRange(0, highest).Draw(rt, "prerequisite"))
+				p := rapid.IntRange(0, highest).Draw(rt, "prerequisite")
+				graph[i], keys = append(graph[i], p), append(keys, fmt.Sprint(p))
 			}
-		}
-	}
-	return g
-}
-
-func (g flagGraph) data() map[ld.VersionedDataKind]map[string]ld.VersionedData {
-	var items []ld.VersionedData
-	for i, prerequisites := range g.prerequisites {
-		var keys []string
-		for _, p := range prerequisites {
-			keys = append(keys, fmt.Sprint(p))
 		}
 		items = append(items, flag(fmt.Sprint(i), 1, keys...))
 	}
-	for i := range g.segments {
+	for i := range rapid.IntRange(0, 30).Draw(rt, "segments") {
 		items = append(items, segment(fmt.Sprint(i), 1))
 	}
-	data := allData(items...)
-	data[experiments] = make(map[string]ld.VersionedData)
-	for i := range g.experiments {
-		data[experiments][fmt.Sprint(i)] = &experiment{ID: fmt.Sprint(i), Revision: 1}
+	for i := range rapid.IntRange(0, 3).Draw(rt, "experiments") {
+		items = append(items, &experiment{ID: fmt.Sprint(i), Revision: 1})
 	}
-	return data
+	return graph, items
 }
 
-// drawDataBefore makes data of which some is obsolete and some is missing.
-func drawDataBefore(rt *rapid.T, g flagGraph) map[ld.VersionedDataKind]map[string]ld.VersionedData {
-	data := g.data()
-	for _, kind := range []ld.VersionedDataKind{ld.Segments, ld.Features, experiments} {
-		for _, key := range slices.Sorted(maps.Keys(data[kind])) {
-			if !rapid.Bool().Draw(rt, "is there before") {
-				delete(data[kind], key)
-			}
+// drawDataBefore makes data of which some is obsolete and some is missing. It also
+// returns which rows an Init has to write then, and whether it has to delete them.
+func drawDataBefore(rt *rapid.T, items []ld.VersionedData) (before []ld.VersionedData, want map[string]bool) {
+	want = make(map[string]bool)
+	for _, item := range items {
+		if rapid.Bool().Draw(rt, "is there before") {
+			before = append(before, item)
+		} else {
+			want[nameOf(item)] = false
 		}
 	}
-	for i := range rapid.IntRange(0, 30).Draw(rt, "obsolete flags") {
-		item := flag(fmt.Sprintf("obsolete-%d", i), 1)
-		data[ld.Features][item.Key] = item
+	for i := range rapid.IntRange(0, 30).Draw(rt, "obsolete") {
+		for _, item := range []ld.VersionedData{flag(fmt.Sprint("obsolete-", i), 1), segment(fmt.Sprint("obsolete-", i), 1)} {
+			before, want[nameOf(item)] = append(before, item), true
+		}
 	}
-	if rapid.Bool().Draw(rt, "obsolete segment") {
-		data[ld.Segments]["obsolete"] = segment("obsolete", 1)
-	}
-	return data
+	return before, want
 }
 
 // checkPrerequisites checks that each flag was sent only when all flags below it
 // in the chains of prerequisites were stored. Along a cycle nothing is below.
 func (g flagGraph) checkPrerequisites(rt *rapid.T, log *writeLog) {
-	below := closure(g.withoutCycles())
-	for i := range below {
-		for j := range below {
-			sent, iWritten := log.sent[flagRow(i)]
-			stored, jWritten := log.stored[flagRow(j)]
-			if below[i][j] && iWritten && jWritten {
+	acyclic := make(flagGraph, len(g))
+	for i, prerequisites := range g {
+		acyclic[i] = slices.DeleteFunc(slices.Clone(prerequisites), func(p int) bool { return g.below(p)[i] })
+	}
+	for i := range g {
+		sent, isWritten := log.sent[fmt.Sprintf("features/%d", i)]
+		for j := range acyclic.below(i) {
+			if stored, ok := log.stored[fmt.Sprintf("features/%d", j)]; ok && isWritten && i != j {
 				require.Less(rt, stored, sent, "flag %d was sent before flag %d was stored", i, j)
 			}
 		}
 	}
 }
 
-func flagRow(number int) string { return fmt.Sprintf("features/%d", number) }
-
-// withoutCycles returns the prerequisites that don't lead back.
-func (g flagGraph) withoutCycles() [][]int {
-	leads := closure(g.prerequisites)
-	acyclic := make([][]int, len(g.prerequisites))
-	for i, prerequisites := range g.prerequisites {
-		for _, p := range prerequisites {
-			if p < len(leads) && !leads[p][i] {
-				acyclic[i] = append(acyclic[i], p)
-			}
+// below returns a flag and those that chains of prerequisites lead to from there.
+func (g flagGraph) below(flag int) map[int]bool {
+	found := make(map[int]bool)
+	var walk func(i int)
+	walk = func(i int) {
+		if found[i] || i >= len(g) {
+			return
+		}
+		found[i] = true
+		for _, p := range g[i] {
+			walk(p)
 		}
 	}
-	return acyclic
-}
-
-// closure tells for each two flags whether a chain of prerequisites leads from
-// the first to the second.
-func closure(prerequisites [][]int) [][]bool {
-	leads := make([][]bool, len(prerequisites))
-	for i := range leads {
-		leads[i] = make([]bool, len(prerequisites))
-		for _, p := range prerequisites[i] {
-			if p < len(leads) {
-				leads[i][p] = true
-			}
-		}
-	}
-	for via := range leads {
-		for i := range leads {
-			for j := range leads {
-				leads[i][j] = leads[i][j] || leads[i][via] && leads[via][j]
-			}
-		}
-	}
-	return leads
+	walk(flag)
+	return found
 }
 
 // A writeLog notes when each row was first sent, and when DynamoDB had stored
@@ -228,25 +191,6 @@ func (l *writeLog) noteStored(rows []string) func(*http.Response, error) (*http.
 	}
 }
 
-// checkComplete checks that just what differed was written, and once.
-func (l *writeLog) checkComplete(rt *rapid.T, before, after map[ld.VersionedDataKind]map[string]ld.VersionedData) {
-	deletes := map[string]bool{initedKey + "/" + l.prefix + ":" + initedKey: false}
-	for kind := range after {
-		for key := range after[kind] {
-			if before[kind][key] == nil {
-				deletes[kind.GetNamespace()+"/"+key] = false
-			}
-		}
-		for key := range before[kind] {
-			if after[kind][key] == nil {
-				deletes[kind.GetNamespace()+"/"+key] = true
-			}
-		}
-	}
-	require.Equal(rt, deletes, l.deletes)
-	require.Len(rt, l.stored, len(deletes))
-}
-
 // checkKinds checks that segments were stored before any flag was sent, flags
 // before other items, all of these before any row was deleted, and all before
 // the table was said to be complete.
@@ -287,24 +231,4 @@ func TestInitOfAChainOfPrerequisites(t *testing.T) {
 
 	assert.Len(t, f.transport.recorded("BatchWriteItem"), depth)
 	f.requireHolds(data)
-}
-
-func TestInitOfPrerequisitesInACycle(t *testing.T) {
-	t.Parallel()
-	tests := map[string][]ld.VersionedData{
-		"a flag that is its own": {flag("a", 1, "a")},
-		"two flags":              {flag("a", 1, "b"), flag("b", 1, "a")},
-		"two cycles that share a flag, and a flag before and after": {
-			flag("a", 1, "b", "c"), flag("b", 1, "a"), flag("c", 1, "d"), flag("d", 1, "a", "below"),
-			flag("below", 1), flag("above", 1, "b"),
-		},
-	}
-	for name, data := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			require.NoError(t, f.newStore().Init(allData(data...)))
-			f.requireHolds(data)
-		})
-	}
 }

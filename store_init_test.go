@@ -1,0 +1,264 @@
+package lddynamodb
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+func TestInitWritesNothingIfNothingChanged(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	data := append(numberedFlags("f", 100), segment("s", 1), deletedFlag("deleted", 3))
+	require.NoError(t, f.newStore().Init(allData(data...)))
+	f.transport.reset()
+
+	require.NoError(t, f.newStore().Init(allData(data...)))
+
+	assert.Len(t, f.transport.recorded("GetItem"), 1)
+	assert.Len(t, f.transport.recorded("Query"), 2)
+	assert.Len(t, f.transport.recorded(), 3)
+	f.requireHolds(data)
+	line := fmt.Sprintf("Init of table %q with 102 items: wrote 0, deleted 0, left 102 alone", f.table)
+	assert.Contains(t, strings.Join(f.log.all(), "\n"), line)
+}
+
+func TestInitWritesOnlyWhatChanged(t *testing.T) {
+	t.Parallel()
+	otherJSON := flag("f-7", 1)
+	otherJSON.Salt = strings.ToUpper(otherJSON.Salt) // as long as before
+	encoded := jsonOf(t, flag("f-7", 1))
+	f7 := "features/f-7"
+	for name, test := range map[string]struct {
+		row     rawItem // what is in the place of f-7 before, beside its key
+		changed []ld.VersionedData
+		removed string
+		log     string
+	}{
+		"another version":                       {changed: []ld.VersionedData{flag("f-7", 2)}, log: "wrote 1, deleted 0, left 99 alone"},
+		"an older version":                      {changed: []ld.VersionedData{flag("f-7", 0)}},
+		"the same version with other content":   {changed: []ld.VersionedData{otherJSON}},
+		"a flag that is deleted now":            {changed: []ld.VersionedData{deletedFlag("f-7", 2)}},
+		"a new flag":                            {changed: []ld.VersionedData{flag("new", 1)}},
+		"a flag that is gone":                   {removed: f7, log: "with 99 items: wrote 0, deleted 1, left 99 alone"},
+		"a new segment":                         {changed: []ld.VersionedData{segment("f-7", 1)}},
+		"some flags, none of them on the other": {changed: []ld.VersionedData{flag("f-7", 2), flag("f-8", 2), flag("new", 1)}},
+		"a row with an older version":           {row: rawItem{versionAttribute: number("0"), itemAttribute: text(encoded)}},
+		"a row whose version is a string":       {row: rawItem{versionAttribute: text("1"), itemAttribute: text(encoded)}},
+		"a row without a version":               {row: rawItem{itemAttribute: text(encoded)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			items := make(map[string]ld.VersionedData)
+			for _, item := range numberedFlags("f", 100) {
+				items[nameOf(item)] = item
+			}
+			require.NoError(t, f.newStore().Init(allData(slices.Collect(maps.Values(items))...)))
+			var written []string
+			if test.row != nil {
+				f.putFlagRow("f-7", test.row)
+				written = []string{f7}
+			}
+			for _, item := range test.changed {
+				items[nameOf(item)] = item
+				written = append(written, nameOf(item))
+			}
+			if test.removed != "" {
+				delete(items, test.removed)
+				written = []string{test.removed}
+			}
+			data := slices.Collect(maps.Values(items))
+			f.transport.reset()
+			require.NoError(t, f.newStore().Init(allData(data...)))
+
+			writes := f.transport.writes()
+			require.Len(t, writes, 1)
+			assert.ElementsMatch(t, written, rowNames(writes[0].writeRequests()))
+			f.requireHolds(data)
+			assert.Contains(t, strings.Join(f.log.all(), "\n"), test.log)
+		})
+	}
+}
+
+func TestInitLeavesOtherRowsAlone(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for _, key := range []rowKey{
+		{"other:features", "f"}, {"p:features:x", "f"}, {"p:p:features", "f"}, {"p", "f"},
+		{"features", "f"}, {"segments", "s"}, {"$inited", "$inited"}, {"other:$inited", "other:$inited"},
+		{"p:experiments", "kind that is not in the data"}, {"p:$inited", "another row of this prefix"},
+	} {
+		f.putRow(key.attributes())
+	}
+	before := f.rows()
+	store := f.newStore(Prefix("p"))
+
+	require.NoError(t, store.Init(allData(flag("f", 1), flag("obsolete", 1), segment("s", 1))))
+	require.NoError(t, store.Init(allData(flag("f", 1), segment("s", 1))))
+
+	after := f.rows()
+	for _, own := range []string{"p:features/f", "p:segments/s", "p:$inited/p:$inited"} {
+		assert.Contains(t, after, own)
+		delete(after, own)
+	}
+	assert.Equal(t, before, after)
+}
+
+func TestInitReplacesAndDeletesMalformedRows(t *testing.T) {
+	t.Parallel()
+	f := newMalformedFixture(t)
+	var half, data []ld.VersionedData
+	for i, key := range slices.Sorted(maps.Keys(malformedRows)) {
+		data = append(data, flag(key, 3))
+		if i%2 == 0 {
+			half = append(half, flag(key, 3))
+		}
+	}
+	require.NoError(t, f.newStore().Init(allData(half...)))
+	f.requireHolds(half)
+	for key := range malformedRows {
+		f.putFlagRow(key, malformedRows[key])
+	}
+	require.NoError(t, f.newStore().Init(allData(data...)))
+	f.requireHolds(data)
+	assert.Empty(t, f.log.ofStores("ERROR:"), "nobody had to read the malformed rows")
+}
+
+func TestInitKeepsBatchesUnderDynamoDBsLimits(t *testing.T) {
+	t.Parallel()
+	large := make([]ld.VersionedData, 20) // more than 16 MB in a request
+	for i := range large {
+		item := flag(fmt.Sprint("large-", i), 1)
+		item.Salt = strings.Repeat(`"`, 195<<10) // two bytes each in the row, four in the request
+		large[i] = item
+	}
+	for name, data := range map[string][]ld.VersionedData{"large items": large, "small items": numberedFlags("small", 60)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			store := f.newStore(RequestTimeout(hangGuard)) // DynamoDB Local can take its time with large items
+
+			require.NoError(t, store.Init(allData(data...)))
+
+			for _, r := range f.transport.recorded("BatchWriteItem") {
+				table, requests := r.batch()
+				assert.Equal(t, f.table, table)
+				assert.LessOrEqual(t, len(requests), 25)
+				assert.Less(t, len(r.body), 12<<20) // well under 16 MB
+			}
+			assertAll(t, f.newStore(), ld.Features, data...)
+		})
+	}
+}
+
+// The latency of requests must not add up.
+func TestInitMakesRequestsAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(func(_ *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+			time.Sleep(10 * time.Millisecond)
+			return send()
+		})
+		store := f.newStore()
+		data := allData(numberedFlags("f", 4*maxParallelBatches*maxBatchRequests)...)
+		took := elapsed(func() { require.NoError(t, store.Init(data)) })
+		assert.Equal(t, 60*time.Millisecond, took, "one read of each kind and of $inited at once, 4 times all batches, $inited")
+	})
+}
+
+// An Init that fails half-way leaves a table that doesn't say that it is
+// complete. The process itself completes it when the table can be used again, or
+// another one with its Init.
+func TestInitFailsInTheMiddle(t *testing.T) {
+	t.Parallel()
+	for faultName, fault := range map[string]reply{
+		"no connection": noConnection, "connection breaks": brokenConnection, "empty responses": withBody(""),
+		"access denied": refusals["access denied"].answer,
+	} {
+		for _, who := range []string{"by itself", "by another process"} {
+			t.Run(faultName+"/"+who, func(t *testing.T) {
+				t.Parallel()
+				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+					store := f.newStore()
+					data := append(numberedFlags("f", 20*maxBatchRequests), segment("s", 1))
+					var batches atomic.Int64
+					f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+						if r.action == "PutItem" || (r.action == "BatchWriteItem" && batches.Add(1) > 5) {
+							return fault(r)
+						}
+						return send()
+					})
+
+					require.ErrorContains(t, store.Init(allData(data...)), fmt.Sprintf(" of %d changed items: ", len(data)))
+					assertAll(t, store, ld.Features, data[:len(data)-1]...)
+
+					rows := f.rows()
+					assert.NotEmpty(t, rows)
+					assert.Less(t, len(rows), len(data))
+					assert.NotContains(t, rows, initedKey+"/"+initedKey)
+					assert.False(t, f.newStore(DynamoClient(f.client)).Initialized())
+
+					f.transport.setInterceptor(nil)
+					if who == "by itself" {
+						time.Sleep(time.Minute)
+					} else {
+						require.NoError(t, f.newStore(DynamoClient(f.client)).Init(allData(data...)))
+					}
+					f.requireHolds(data)
+				})
+			})
+		}
+	}
+}
+
+// A process that may write the row that says that the data set is complete, but not
+// read it, is not for ever in an outage because of that.
+func TestInitIfInitedCannotBeRead(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		notInited := onPartition(initedKey, "GetItem", refusals["access denied"].answer)
+		f.transport.setInterceptor(notInited)
+		store := f.newStore()
+		require.False(t, store.Initialized())
+
+		require.NoError(t, store.Init(allData(flag("f", 1))))
+
+		time.Sleep(time.Second)
+		assert.Len(t, f.log.ofStores("WARN:", "can't be used"), 1)
+		assert.True(t, f.hasEnded(1)())
+		assert.True(t, store.Initialized())
+
+		f.transport.setInterceptor(failing(noConnection))
+		require.Error(t, store.Upsert(ld.Features, flag("f", 2)))
+		time.Sleep(2 * DefaultRequestTimeout)
+		f.transport.setInterceptor(notInited)
+		time.Sleep(time.Minute)
+		assert.True(t, f.hasEnded(2)())
+		assert.Len(t, f.log.ofStores(), 4)
+		assert.Empty(t, storeGoroutines())
+	})
+}
+
+func TestInitThatCloseEnds(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(holding(t, flag("f", 1)))
+		store := f.newStore()
+		call := f.holdRequest("Query", "features").during(initWith(store, flag("f", 2)))
+		assertGet(t, store, ld.Features, "f", flag("f", 2))
+		require.ErrorContains(t, store.(io.Closer).Close(), "closed with 1 items")
+		require.Error(t, <-call.result)
+		assertGet(t, store, ld.Features, "f", flag("f", 1))
+	})
+}

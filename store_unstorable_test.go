@@ -1,0 +1,348 @@
+package lddynamodb
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+// An unstorableFixture has a table with version 1 of the flag f, and two processes
+// that use it.
+type unstorableFixture struct {
+	*fixture
+	store ld.FeatureStore // the one that gets what can't be stored
+	other ld.FeatureStore
+}
+
+// testUnstorable runs a test with each sort of TTL.
+func testUnstorable(t *testing.T, test func(t *testing.T, f *unstorableFixture)) {
+	t.Helper()
+	t.Parallel()
+	for name, ttl := range ttls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &unstorableFixture{fixture: newFixture(t)}
+			f.store, f.other = f.newStore(CacheTTL(ttl)), f.newStore(CacheTTL(0))
+			require.NoError(t, f.other.Init(allData(flag("f", 1), flag("small", 1))))
+			test(t, f)
+		})
+	}
+}
+
+// tooLarge makes a version of the flag that DynamoDB can't hold.
+func tooLarge(version int) *ld.FeatureFlag { return flagOfSize("f", version, maxItemBytes) }
+
+// assertServes checks what a store has of the flag, without printing it.
+func assertServes(t *testing.T, store ld.FeatureStore, want ld.VersionedData) {
+	t.Helper()
+	item, err := store.Get(ld.Features, "f")
+	require.NoError(t, err)
+	assert.True(t, assert.ObjectsAreEqual(want, item), "Get returns another one than wanted: %s", describe(item))
+	all, err := store.All(ld.Features)
+	require.NoError(t, err)
+	assert.True(t, assert.ObjectsAreEqual(want, all["f"]), "All returns another one than wanted: %s", describe(all["f"]))
+}
+
+func describe(item ld.VersionedData) string {
+	if item == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("version %d with %d bytes", item.GetVersion(), len(item.(*ld.FeatureFlag).Salt))
+}
+
+// assertLogged checks that one line says all there is to know.
+func (f *unstorableFixture) assertLogged(t *testing.T, version int) {
+	t.Helper()
+	r, err := encodeRow(ld.Features.GetNamespace(), tooLarge(version))
+	require.Error(t, err)
+	assert.Len(t, f.log.ofStores(
+		"ERROR", "features/f", fmt.Sprintf("Version %d ", version), fmt.Sprint(r.size()), fmt.Sprint(maxItemBytes)), 1)
+}
+
+func TestInitLeavesOutTooLargeItems(t *testing.T) {
+	testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
+		largeSegment := segment("big", 1, strings.Repeat("u", maxItemBytes))
+		data := allData(tooLarge(2), flag("new", 1, "f"), largeSegment, segment("new", 1))
+
+		require.NoError(t, f.store.Init(data))
+
+		f.requireHolds([]ld.VersionedData{flag("f", 1), flag("new", 1, "f"), segment("new", 1)})
+		assertServes(t, f.store, tooLarge(2))
+		assertServes(t, f.other, flag("f", 1))
+		large, err := f.store.Get(ld.Segments, "big")
+		require.NoError(t, err)
+		assert.True(t, large == largeSegment)
+		f.assertLogged(t, 2)
+
+		f.transport.reset()
+		require.NoError(t, f.store.Init(data))
+		assert.Empty(t, f.transport.writes())
+		assertServes(t, f.store, tooLarge(2))
+		assert.Len(t, f.log.ofStores(), 2, "one line for each of the items, and no more at the next Init")
+	})
+}
+
+func TestUpdatesLeaveOutTooLargeItems(t *testing.T) {
+	testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
+		require.NoError(t, f.store.Upsert(ld.Features, tooLarge(1)))
+		assertServes(t, f.store, flag("f", 1)) // the table has it already
+		logged := len(f.log.ofStores())
+
+		for _, version := range []int{2, 2, 3, 2} {
+			require.NoError(t, f.store.Upsert(ld.Features, tooLarge(version)))
+		}
+
+		f.requireHolds([]ld.VersionedData{flag("f", 1), flag("small", 1)})
+		assertServes(t, f.store, tooLarge(3))
+		assertServes(t, f.other, flag("f", 1))
+		f.assertLogged(t, 2)
+		f.assertLogged(t, 3)
+		assert.Len(t, f.log.ofStores(), logged+2)
+	})
+}
+
+// An error would have the SDK send everything again, to no effect.
+func TestTooLargeItemsInAnOutage(t *testing.T) {
+	testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
+		require.NoError(t, f.store.Upsert(ld.Features, flag("f", 5)))
+		f.transport.setInterceptor(denying())
+		require.NoError(t, f.store.Upsert(ld.Features, tooLarge(4)))
+		require.NoError(t, f.store.Upsert(ld.Features, tooLarge(6)))
+		assertGet(t, f.store, ld.Features, "f", tooLarge(6))
+		require.NoError(t, f.store.Upsert(ld.Features, tooLarge(5)))
+		assertGet(t, f.store, ld.Features, "f", tooLarge(6))
+		f.requireHolds([]ld.VersionedData{flag("f", 5), flag("small", 1)})
+	})
+}
+
+// A too large item is served until this process gets a newer one, or another
+// one with an Init.
+func TestWhatTakesTheTooLargeItemsPlace(t *testing.T) {
+	otherContent := flagOfSize("f", 3, maxItemBytes+1)
+	for name, test := range map[string]struct {
+		update func(store ld.FeatureStore) error
+		want   ld.VersionedData
+	}{
+		"newer update":                {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 4)) }, flag("f", 4)},
+		"newer Delete":                {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "f", 4) }, nil},
+		"newer Init":                  {func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 4))) }, flag("f", 4)},
+		"older Init":                  {func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 1))) }, flag("f", 1)},
+		"older Init, too large again": {func(s ld.FeatureStore) error { return s.Init(allData(tooLarge(2))) }, tooLarge(2)},
+		"older Init, too large again, of the row's version": {
+			func(s ld.FeatureStore) error { return s.Init(allData(tooLarge(1))) }, flag("f", 1),
+		},
+		"Init of the same version, small":              {func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 3))) }, flag("f", 3)},
+		"Init of the same version, with other content": {func(s ld.FeatureStore) error { return s.Init(allData(otherContent)) }, otherContent},
+		"Init without it":                              {func(s ld.FeatureStore) error { return s.Init(allData(flag("small", 1))) }, nil},
+		"update, not newer":                            {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 3)) }, tooLarge(3)},
+		"Delete, not newer":                            {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "f", 3) }, tooLarge(3)},
+		"update of another kind":                       {func(s ld.FeatureStore) error { return s.Upsert(ld.Segments, segment("f", 9)) }, tooLarge(3)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
+				require.NoError(t, f.store.Upsert(ld.Features, tooLarge(3)))
+				require.NoError(t, test.update(f.store))
+				assertServes(t, f.store, test.want)
+			})
+		})
+	}
+}
+
+// Where the table is asked again at some time, what another process has put
+// there takes the place too, if it is as new.
+func TestNewerRowTakesTheTooLargeItemsPlace(t *testing.T) {
+	t.Parallel()
+	for name, ttl := range map[string]time.Duration{"no cache": 0, "expires": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+				store, other := f.newStore(CacheTTL(ttl)), f.newStore(CacheTTL(0))
+				require.NoError(t, store.Init(allData(tooLarge(3))))
+				for _, c := range []struct {
+					their func() error
+					want  ld.VersionedData
+				}{
+					{upsert(other, flag("f", 2)), tooLarge(3)},
+					{upsert(other, flag("f", 3)), flag("f", 3)},
+					{initWith(other, flag("f", 1)), flag("f", 1)}, // so the too large one is really forgotten
+				} {
+					require.NoError(t, c.their())
+					time.Sleep(ttl)
+					assertServes(t, store, c.want)
+				}
+			})
+		})
+	}
+}
+
+// DynamoDB may call an item invalid that looks valid. Nothing waits for it.
+func TestItemThatDynamoDBCallsInvalid(t *testing.T) {
+	t.Parallel()
+	invalid := func(r *sentRequest) (*http.Response, error) {
+		return answerError(r, http.StatusBadRequest, "ValidationException", "One or more parameter values were invalid: nesting"), nil
+	}
+	want := append(numberedFlags("a", 60), flag("new", 2), flag("f", 2), segment("s", 2), x(2))
+	writes := map[string]func(f *unsavedFixture) error{
+		"an Init": func(f *unsavedFixture) error { return f.init(want...) },
+		"updates": func(f *unsavedFixture) error {
+			err := f.store.Delete(ld.Features, "g", 2)
+			for _, item := range want {
+				err = cmp.Or(err, f.upsert(item))
+			}
+			return err
+		},
+	}
+	for name, write := range writes {
+		for when, late := range map[string]bool{"at once": false, "late": true} {
+			t.Run(name+"/"+when, func(t *testing.T) {
+				testUnsaved(t, func(f *unsavedFixture) {
+					refusing := refusingWriteOf(f.row("features/new"), invalid)
+					if late {
+						f.transport.setInterceptor(failing(noConnection))
+						require.Error(f.t, write(f))
+						time.Sleep(time.Second)
+						f.transport.setInterceptor(refusing)
+						timeUntil(f.t, "the end", f.hasEnded(1))
+					} else {
+						f.transport.setInterceptor(refusing)
+						require.NoError(f.t, write(f))
+					}
+					f.checkServed(want...)
+					f.checkStore(f.another(), slices.DeleteFunc(slices.Clone(want), func(item ld.VersionedData) bool {
+						return item.GetKey() == "new"
+					}))
+					assert.Len(f.t, f.log.ofStores("ERROR", "so only this process has it"), 1)
+					f.transport.reset()
+					time.Sleep(time.Minute)
+					assert.Empty(f.t, f.transport.writes())
+					assert.Empty(f.t, storeGoroutines())
+				})
+			})
+		}
+	}
+}
+
+func TestItemWithoutJSON(t *testing.T) {
+	testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
+		noJSON := flag("f", 2)
+		noJSON.Variations = []interface{}{math.Inf(1)}
+		require.NoError(t, f.store.Init(allData(noJSON, flag("small", 1))))
+		f.requireHolds([]ld.VersionedData{flag("f", 1), flag("small", 1)})
+		assertServes(t, f.store, noJSON)
+		assert.Len(t, f.log.ofStores("ERROR", "features/f", "no JSON"), 1)
+	})
+}
+
+// Nothing can be stored under these keys. An error would be an outage to the
+// SDK, so there is none, and only the process that received the items has them.
+func TestKeysThatDynamoDBCannotHold(t *testing.T) {
+	t.Parallel()
+	keys := []string{"", strings.Repeat("k", maxSortKeyBytes+1), strings.Repeat("é", maxSortKeyBytes/2+1), "not UTF-8: \xff"}
+	longest := strings.Repeat("é", maxSortKeyBytes/2)
+	for name, ttl := range ttls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			store := f.newStore(CacheTTL(ttl))
+			items := []ld.VersionedData{flag(longest, 1)}
+			for _, key := range keys {
+				items = append(items, flag(key, 1))
+			}
+
+			require.NoError(t, store.Init(allData(items...)))
+			assertAll(t, store, ld.Features, items...)
+			f.transport.reset()
+			for _, key := range keys {
+				assertGet(t, store, ld.Features, key, flag(key, 1))
+				require.NoError(t, store.Upsert(ld.Features, flag(key, 2)))
+				assertGet(t, store, ld.Features, key, flag(key, 2))
+				require.NoError(t, store.Delete(ld.Features, key, 3))
+				assertGet(t, store, ld.Features, key, nil)
+				assertGet(t, f.newStore(CacheTTL(ttl)), ld.Features, key, nil)
+			}
+
+			assert.Empty(t, f.transport.recorded())
+			f.requireHolds([]ld.VersionedData{flag(longest, 1)})
+			assertGet(t, store, ld.Features, longest, flag(longest, 1))
+			assertAll(t, store, ld.Features, flag(longest, 1))
+			assert.Len(t, f.log.ofStores("ERROR", "isn't a valid sort key"), 3*len(keys))
+		})
+	}
+}
+
+// setKind has items that are values and can't be compared.
+type setKind struct{}
+
+func (setKind) GetNamespace() string        { return "sets" }
+func (setKind) GetDefaultItem() interface{} { return &set{} }
+func (setKind) MakeDeletedItem(key string, version int) ld.VersionedData {
+	return set{Key: key, Version: version, Deleted: true}
+}
+
+type set struct {
+	Key     string          `json:"key"`
+	Version int             `json:"version"`
+	Deleted bool            `json:"deleted,omitempty"`
+	Members map[string]bool `json:"members"`
+}
+
+func (s set) GetKey() string  { return s.Key }
+func (s set) GetVersion() int { return s.Version }
+func (s set) IsDeleted() bool { return s.Deleted }
+
+func TestItemsThatCannotBeCompared(t *testing.T) {
+	t.Parallel()
+	for mode, options := range outageModes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+				store := f.newStore(options...)
+				item := func(version int) set { return set{Key: "s", Version: version, Members: map[string]bool{"m": true}} }
+				initially := map[ld.VersionedDataKind]map[string]ld.VersionedData{setKind{}: {"s": item(1), "removed": set{Key: "removed"}}}
+				require.NoError(t, store.Init(initially))
+				require.NoError(t, store.Upsert(setKind{}, item(2)))
+				f.transport.setInterceptor(denying())
+				require.Error(t, store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{setKind{}: {"s": item(3)}}))
+				require.Error(t, store.Upsert(setKind{}, item(4)))
+				assertAll(t, store, setKind{}, item(4))
+				time.Sleep(time.Second)
+				f.transport.setInterceptor(nil)
+				timeUntil(t, "the end", f.hasEnded(1))
+				for range 2 {
+					require.NoError(t, get(store, "s")())
+					items, err := store.All(setKind{})
+					require.NoError(t, err)
+					require.Len(t, items, 1)
+					assert.Equal(t, 4, items["s"].GetVersion())
+					time.Sleep(time.Second)
+				}
+			})
+		})
+	}
+}
+
+// As with the SDK's own stores, the caller can recover from it, and go on.
+func TestNilItemsPanicInTheCaller(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		for _, store := range []ld.FeatureStore{f.newStore(), f.newSDKStore(configLoggingTo(f.log))} {
+			for _, item := range []ld.VersionedData{nil, (*ld.FeatureFlag)(nil)} {
+				assert.Panics(t, func() { _ = store.Upsert(ld.Features, item) })
+				assert.Panics(t, func() {
+					_ = store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{ld.Features: {"f": item}})
+				})
+			}
+			require.NoError(t, store.Init(allData(flag("f", 1))))
+			assertHas(t, store, flag("f", 1))
+		}
+	})
+}
