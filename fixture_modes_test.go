@@ -2,6 +2,10 @@ package lddynamodb
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -149,4 +153,31 @@ func (f *fixture) awaitEndOfOutages() {
 	require.Eventually(f.tb, func() bool {
 		return len(f.log.ofStores("INFO:", "can be used again")) == len(f.log.ofStores("WARN:", "can't be used"))
 	}, hangGuard, 10*time.Millisecond)
+}
+
+func (f *fixture) hasEnded(outages int) func() bool {
+	return func() bool { return len(f.log.ofStores("WARN:", "can be used again")) == outages }
+}
+
+var outageModes = map[string][]FeatureStoreOption{
+	"no cache":                        {CacheTTL(0)},
+	"cached forever":                  {CacheTTL(-1)},
+	"cached, EvictStaleValues":        {CacheTTL(time.Second), StaleValues(EvictStaleValues)},
+	"cached, RefreshStaleValues":      {CacheTTL(time.Second), StaleValues(RefreshStaleValues)},
+	"cached, RefreshStaleValuesAsync": {CacheTTL(time.Second), StaleValues(RefreshStaleValuesAsync)},
+}
+
+func storeFlags(t *testing.T, f *fixture) {
+	writer := f.newStore(CacheTTL(0))
+	require.NoError(t, writer.Init(allData(flag("f", 1), flag("deleted", 1))))
+	require.NoError(t, writer.Delete(ld.Features, "deleted", 2))
+}
+
+func onPartition(partition, action string, fail reply) interceptor {
+	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+		if r.action == action && strings.Contains(string(r.body), fmt.Sprintf(`{"S":%q}`, partition)) {
+			return fail(r)
+		}
+		return send()
+	}
 }

@@ -80,6 +80,7 @@ func (s *store) keepOnce(patience time.Duration) {
 	for _, f := range before {
 		if !f.isOfWrite() && f.isDue() {
 			s.look(f, patience)
+			s.outage.excuse(f)
 		}
 	}
 	unwritten := s.writeLate()
