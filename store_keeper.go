@@ -163,6 +163,9 @@ func (s *store) writeLate() (failed error) {
 			if s.hasUnwritten() {
 				return nil // it has come meanwhile
 			}
+			if known := s.outage.fact(target{putItem, s.initedKey()}); known != nil && !known.isDue() {
+				return known.err
+			}
 			err := s.putInited(s.ctx, quietly(s.outage.try))
 			s.data.initWaits.Store(err != nil)
 			return err
