@@ -27,8 +27,8 @@ func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) err
 	err := s.inTurn(ctx, allWrites, func() error { return s.init(ctx, plan) })
 	if err != nil {
 		s.keepInit(plan)
-		s.wake()
 	}
+	s.wake()
 	return s.unsavedError(err, "init")
 }
 

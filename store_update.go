@@ -46,8 +46,8 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	err := s.inTurn(ctx, 1, func() error { return s.update(ctx, r, &update) })
 	if err != nil {
 		r.keep(&update)
-		s.wake()
 	}
+	s.wake()
 	return r.record(update.row.key).known(),
 		s.unsavedError(err, fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version))
 }
