@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
-	"github.com/aws/aws-sdk-go/aws/credentials"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -153,8 +152,7 @@ func TestBlipCostsMillisecondsAndIsNotTold(t *testing.T) {
 	}
 }
 
-// The AWS SDK's retries, credentials that take long and answers that are late are no
-// failures.
+// An answer that is late is no failure.
 func TestRequestTimeoutBoundsEachRequest(t *testing.T) {
 	t.Parallel()
 	const timeout = 30 * time.Second
@@ -184,24 +182,6 @@ func TestRequestTimeoutBoundsEachRequest(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestSlowCredentialsAreNoOutage(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		provider := credentials.NewCredentials(slowProvider(4 * time.Second))
-		store := f.newStore(CacheTTL(0), ClientConfig(aws.NewConfig().WithCredentials(provider)))
-		assert.NoError(t, get(store, "f")())
-		assert.Empty(t, f.log.ofStores())
-	})
-}
-
-type slowProvider time.Duration
-
-func (p slowProvider) IsExpired() bool { return false }
-func (p slowProvider) Retrieve() (credentials.Value, error) {
-	time.Sleep(time.Duration(p))
-	return credentials.Value{AccessKeyID: "id", SecretAccessKey: "secret"}, nil
 }
 
 // With half of all requests lost, no call of the SDK takes twice of RequestTimeout.
