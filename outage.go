@@ -17,6 +17,8 @@ const (
 	denialPause = 5 * time.Second
 	// reminderPause is the time between two warnings about the same outage.
 	reminderPause = 10 * time.Minute
+	// maxBlips bounds what is remembered of requests that failed for a moment.
+	maxBlips = 100
 )
 
 // An outage knows which requests fail, as facts. While a fact is known, requests that
@@ -30,8 +32,8 @@ type outage struct {
 	answers atomic.Int64           // of DynamoDB so far
 
 	mu      sync.Mutex
-	blip    target    // the latest fact that was not confirmed: its row may be the cause
-	began   time.Time // zero if there is no outage
+	blips   map[target]bool // facts that were not confirmed: their rows may be the cause
+	began   time.Time       // zero if there is no outage
 	cause   error
 	warned  time.Time
 	written int // items that had to wait
@@ -41,13 +43,14 @@ type outage struct {
 type fact struct {
 	target
 	ofTable bool // it is the table that can't be used, not one action on one partition
+	lasts   bool // a look has confirmed it
 	err     error
 	since   time.Time
 	tried   time.Time // last
 }
 
 func newOutage(table string, loggers ldlog.Loggers) *outage {
-	o := &outage{table: table, loggers: loggers}
+	o := &outage{table: table, loggers: loggers, blips: make(map[target]bool)}
 	o.facts.Store(new([]fact))
 	return o
 }
@@ -67,7 +70,7 @@ func (f *fact) isSame(other fact) bool {
 
 // isDue reports whether it is time to try again. The first look comes at once.
 func (f *fact) isDue() bool {
-	return f.tried.Equal(f.since) || !isDenial(f.err) || time.Since(f.tried) > denialPause-maxPause/2
+	return !f.lasts || !isDenial(f.err) || time.Since(f.tried) > denialPause-maxPause/2
 }
 
 func (f *fact) errorFor(of target) error {
@@ -128,19 +131,16 @@ func (o *outage) note(of target, answers int64, err error) {
 	if concernsTable(err) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		if o.answers.Load() == answers && o.blip != of {
+		if o.answers.Load() == answers && !o.blips[of] {
 			o.add(of, err)
 		}
 		return // if others were answered, it is this row
 	}
 	o.answers.Add(1)
-	if err == nil && len(*o.facts.Load()) == 0 {
-		return
-	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if err == nil && o.blip == of {
-		o.blip = target{}
+	if err == nil {
+		delete(o.blips, of)
 	}
 	o.remove(func(f fact) bool { return f.ofTable || (err == nil && f.concerns(of)) })
 	isOfItem := isInvalidItem(err) && (of.action == putItem || of.action == batchWriteItem)
@@ -163,7 +163,7 @@ func (o *outage) add(of target, err error) {
 	f := fact{target: of, ofTable: concernsTable(err), err: err, since: now, tried: now}
 	facts := slices.Clone(*o.facts.Load())
 	if i := slices.IndexFunc(facts, f.isSame); i >= 0 {
-		f.since = facts[i].since
+		f.since, f.lasts = facts[i].since, facts[i].lasts
 		if remedy(facts[i].err) == remedy(err) {
 			f.target, f.err = facts[i].target, facts[i].err
 		}
@@ -200,25 +200,39 @@ func (o *outage) forget(namespace string) {
 	o.remove(func(f fact) bool { return !f.ofTable && f.namespace == namespace })
 }
 
+// excuse notes that the first look at a fact was answered: if the same request fails
+// again, it may be because of its row.
+func (o *outage) excuse(f fact) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !f.ofTable || f.lasts || o.ofTable() != nil {
+		return
+	}
+	if len(o.blips) == maxBlips {
+		clear(o.blips)
+	}
+	o.blips[f.target] = true
+}
+
 // confirm begins an outage if one of the facts that were known before the latest look
 // still holds, or if what waits could not be written. It reminds of one that lasts.
 func (o *outage) confirm(before []fact, unwritten error) {
-	cause, isBlip := unwritten, true
-	for _, f := range *o.facts.Load() {
-		if slices.ContainsFunc(before, f.isSame) {
-			cause, isBlip = f.err, false
-			break
+	o.mu.Lock()
+	cause := unwritten
+	facts := slices.Clone(*o.facts.Load())
+	for i := len(facts) - 1; i >= 0; i-- {
+		if slices.ContainsFunc(before, facts[i].isSame) {
+			facts[i].lasts = true
+			cause = facts[i].err
 		}
 	}
-	o.mu.Lock()
+	o.facts.Store(&facts)
 	began, now := o.began, time.Now()
 	switch {
 	case cause != nil && began.IsZero():
 		o.began, o.warned, o.cause, o.written = now, now, cause, 0
 	case cause != nil:
 		o.cause = cause
-	case len(before) > 0 && before[0].ofTable && isBlip && began.IsZero():
-		o.blip = before[0].target
 	}
 	isDue := cause != nil && now.Sub(o.warned) >= reminderPause
 	if isDue {

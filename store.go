@@ -221,6 +221,7 @@ func (s *store) load(r *replica, key string, progress func()) (value any, err er
 		}
 		if item, ok := r.note(since, &f); ok {
 			s.logMalformed(f)
+			s.wake() // it may have taken the place of an unsaved item
 			return item, nil
 		}
 	}
@@ -266,6 +267,7 @@ func (s *store) loadAll(r *replica, progress func()) (map[string]ld.VersionedDat
 			for _, f := range rows {
 				s.logMalformed(f)
 			}
+			s.wake()
 			return items, nil
 		}
 	}

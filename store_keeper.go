@@ -80,6 +80,7 @@ func (s *store) keepOnce(patience time.Duration) {
 	for _, f := range before {
 		if !f.isOfWrite() && f.isDue() {
 			s.look(f, patience)
+			s.outage.excuse(f)
 		}
 	}
 	unwritten := s.writeLate()
@@ -163,6 +164,9 @@ func (s *store) writeLate() (failed error) {
 		failed = s.ifNoInit(func() error {
 			if s.hasUnwritten() {
 				return nil // it has come meanwhile
+			}
+			if known := s.outage.fact(target{putItem, s.initedKey()}); known != nil && !known.isDue() {
+				return known.err
 			}
 			err := s.putInited(s.ctx, quietly(s.outage.try))
 			s.data.initWaits.Store(err != nil)

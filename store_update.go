@@ -89,19 +89,12 @@ func (s *store) inTurn(weight int64, write func(ctx context.Context) error) erro
 			}
 		}).Stop()
 	}
-	isDone := false
-	defer func() {
-		if !isDone {
-			s.wake() // also after a panic of the client
-		}
-	}()
+	defer s.wake() // for what waits, or no longer does; also after a panic of the client
 	if err := s.writes.turns.Acquire(ctx, weight); err != nil {
 		return err
 	}
 	defer s.writes.turns.Release(weight)
-	err := write(ctx)
-	isDone = err == nil
-	return err
+	return write(ctx)
 }
 
 // unsavedError returns what the SDK is told of a write that failed. What waits is a

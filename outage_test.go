@@ -1,0 +1,442 @@
+package lddynamodb
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+// faults has ways in which all requests fail.
+var faults = map[string]reply{
+	"connection refused": noConnection,
+	"unknown host":       unknownHost,
+	"bad certificate": func(*sentRequest) (*http.Response, error) {
+		return nil, &tls.CertificateVerificationError{Err: io.ErrUnexpectedEOF}
+	},
+	"internal error":     internalError,
+	"black hole":         blackHole,
+	"missing table":      refusals["missing table"].answer,
+	"not from DynamoDB":  withBody("<html>Log in to this network</html>"),
+	"throttling":         throttled,
+	"denial":             refusals["access denied"].answer,
+	"expired credential": refusals["expired credentials"].answer,
+}
+
+// unknownHost is a failure that the AWS SDK does not retry.
+func unknownHost(*sentRequest) (*http.Response, error) {
+	return nil, &net.DNSError{Err: "no such host", Name: "dynamodb.example", IsNotFound: true}
+}
+
+// keepsOldValues has those of outageModes in which a known value is served during
+// an outage.
+var keepsOldValues = []string{"cached forever", "cached, RefreshStaleValues", "cached, RefreshStaleValuesAsync"}
+
+func TestKnownOutageIsFailFast(t *testing.T) {
+	t.Parallel()
+	for faultName, fault := range faults {
+		for modeName, options := range outageModes {
+			t.Run(faultName+"/"+modeName, func(t *testing.T) {
+				t.Parallel()
+				inFakeTime(t, func(t *testing.T, f *fixture) {
+					store := f.newStore(options...)
+					f.transport.setInterceptor(holding(t, flag("f", 1)))
+					assertGet(t, store, ld.Features, "f", flag("f", 1))
+					time.Sleep(2 * time.Second)
+					f.transport.setInterceptor(failing(fault))
+
+					known := slices.Contains(keepsOldValues, modeName)
+					checkCallsFail(t, store, known, 1, DefaultRequestTimeout)
+
+					time.Sleep(30 * time.Millisecond) // between two requests of the keeper
+					f.transport.reset()
+					checkCallsFail(t, store, known, 2, 0)
+					for i := range 200 {
+						assert.Zero(t, elapsed(func() { assert.Error(t, get(store, fmt.Sprint("unknown-", i))()) }))
+					}
+					assert.Empty(t, f.transport.recorded())
+				})
+			})
+		}
+	}
+}
+
+// checkCallsFail makes a call of each sort that needs the table, and checks that each
+// takes no longer than it may. It writes a kind that nothing is read of.
+func checkCallsFail(t *testing.T, store ld.FeatureStore, fIsKnown bool, version int, longest time.Duration) {
+	t.Helper()
+	if version == 1 {
+		assert.False(t, store.Initialized())
+	}
+	patience := min(getPatience, longest)
+	if !fIsKnown {
+		patience = longest
+	}
+	assert.LessOrEqual(t, elapsed(func() {
+		if fIsKnown {
+			assertGet(t, store, ld.Features, "f", flag("f", 1))
+		} else {
+			assert.Error(t, get(store, "f")())
+		}
+	}), patience)
+	x := &experiment{ID: "x", Revision: version}
+	for name, call := range map[string]func() error{
+		"Get":         get(store, "unknown"),
+		"Get segment": func() error { _, err := store.Get(ld.Segments, "unknown"); return err },
+		"All":         all(store),
+		"All segments": func() error {
+			_, err := store.All(ld.Segments)
+			return err
+		},
+		"Upsert": func() error { return store.Upsert(experiments, x) },
+		"Init": func() error {
+			return store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{experiments: {"x": x}})
+		},
+	} {
+		assert.LessOrEqual(t, elapsed(func() { assert.Error(t, call(), name) }), longest, name)
+	}
+}
+
+// A failure counts at once, and for a moment only: the first look is soon. Of less
+// than an outage nobody hears.
+func TestBlipCostsMillisecondsAndIsNotTold(t *testing.T) {
+	t.Parallel()
+	for name, fault := range faults {
+		for action, call := range callOf {
+			t.Run(name+"/"+action, func(t *testing.T) {
+				t.Parallel()
+				inFakeTime(t, func(t *testing.T, f *fixture) {
+					const blip = 50 * time.Millisecond
+					told := new(toldStatuses)
+					store := f.newStore(CacheTTL(0), StatusListener(told.listen))
+					began := time.Now().Add(timeStep / 2) // so that no call comes at the same time as a look
+					f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+						if r.action == action && time.Since(began) < blip {
+							return fault(r)
+						}
+						return send()
+					})
+
+					time.Sleep(timeStep / 2)
+					_, err := call(store, flag("f", 1))
+
+					time.Sleep(timeStep / 2)
+					lasted := timeUntil(t, "success", func() bool { _, err = call(store, flag("f", 2)); return err == nil })
+					assert.LessOrEqual(t, lasted, firstPause+timeStep)
+					if name != "black hole" && name != "throttling" { // those take what the AWS SDK or RequestTimeout takes
+						assert.Less(t, time.Since(began), time.Second)
+					}
+					time.Sleep(time.Minute)
+					if name == "denial" && action == "BatchWriteItem" {
+						assert.Len(t, f.log.ofStores(), 2, "no look tells whether it lasts, and late writes do without it")
+					} else {
+						assert.Empty(t, f.log.ofStores())
+					}
+					told.require(t)
+					assert.Empty(t, storeGoroutines())
+				})
+			})
+		}
+	}
+}
+
+// An answer that is late is no failure.
+func TestRequestTimeoutBoundsEachRequest(t *testing.T) {
+	t.Parallel()
+	const timeout = 30 * time.Second
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				f.transport.setInterceptor(failing(blackHole))
+				store := f.newStore(CacheTTL(0), RequestTimeout(timeout))
+				assert.Equal(t, timeout, elapsed(func() {
+					_, err := call(store, flag("f", 1))
+					assert.Error(t, err)
+				}))
+			})
+			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+				require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
+				slow := func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+					time.Sleep(14 * time.Second)
+					return send()
+				}
+				f.transport.setInterceptor(slow)
+				store := f.newStore(CacheTTL(0), RequestTimeout(timeout))
+				_, err := call(store, flag("f", 2))
+				assert.NoError(t, err)
+
+				assert.Empty(t, f.log.ofStores())
+			})
+		})
+	}
+}
+
+// With half of all requests lost, no call of the SDK takes twice of RequestTimeout.
+func TestLostRequests(t *testing.T) {
+	t.Parallel()
+	for name, call := range calls {
+		for first := range int64(2) {
+			t.Run(fmt.Sprint(name, "/", first), func(t *testing.T) {
+				t.Parallel()
+				inFakeTime(t, func(t *testing.T, f *fixture) {
+					var n atomic.Int64
+					f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+						if n.Add(1)%2 == first {
+							return blackHole(r)
+						}
+						return send()
+					})
+					store := f.newSDKStore(configLoggingTo(f.log), CacheTTL(0))
+					for version := range 20 {
+						assert.Less(t, elapsed(func() { _, _ = call(store, flag("f", version)) }), 2*DefaultRequestTimeout)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What else fails during a request says whether it is the table or the row.
+func TestFailureWhileOthersAreAnswered(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		store := f.newStore(CacheTTL(0), RequestTimeout(time.Minute))
+		f.transport.setInterceptor(onRow("deaf", blackHole))
+		deaf := make(chan error, 1)
+		go func() { deaf <- get(store, "deaf")() }()
+		for range 120 {
+			require.NoError(t, get(store, "f")())
+			require.NoError(t, all(store)())
+			time.Sleep(500 * time.Millisecond)
+		}
+		require.Error(t, <-deaf)
+		for range 100 {
+			require.NoError(t, get(store, "f")())
+			time.Sleep(timeStep)
+		}
+		assert.Empty(t, f.log.ofStores())
+		assert.Empty(t, storeGoroutines())
+	})
+}
+
+// onRow makes requests for some rows fail.
+func onRow(key string, fail reply, actions ...string) interceptor {
+	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+		if r.isOf(actions) && strings.Contains(string(r.body), fmt.Sprintf(`"key":{"S":"%s`, key)) {
+			return fail(r)
+		}
+		return send()
+	}
+}
+
+var rowFaults = map[string]reply{"reset": brokenConnection, "deaf": blackHole, "500": internalError}
+
+// Nothing else is asked for meanwhile, so at first nobody can know that it is the row.
+func TestRowThatCantBeReadTakesNothingElseAway(t *testing.T) {
+	t.Parallel()
+	for faultName, fault := range rowFaults {
+		for modeName, options := range outageModes {
+			t.Run(faultName+"/"+modeName, func(t *testing.T) {
+				t.Parallel()
+				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+					require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
+					store := f.newStore(options...)
+					f.transport.setInterceptor(onRow("bad", fault, "GetItem"))
+					for i := range 10 {
+						for _, key := range []string{"bad", "bad too"} {
+							if err := get(store, key)(); i == 0 {
+								require.Error(t, err)
+							} // else All may have told that there is no such row
+							if i == 0 {
+								time.Sleep(2 * firstPause)
+							}
+						}
+						assertGet(t, store, ld.Features, "f", flag("f", 1))
+						require.NoError(t, get(store, fmt.Sprint("unknown ", i))())
+						require.NoError(t, all(store)())
+						require.NoError(t, store.Upsert(ld.Segments, segment("s", i+1)))
+						time.Sleep(2 * time.Second)
+					}
+					f.transport.reset()
+					time.Sleep(time.Hour)
+					assert.Empty(t, f.transport.recorded())
+					assert.Empty(t, f.log.ofStores())
+					assert.Empty(t, storeGoroutines())
+				})
+			})
+		}
+	}
+}
+
+// What has failed once may fail again for another reason.
+func TestOutageAfterABlipOfTheSameRequest(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		store := f.newStore(CacheTTL(0))
+		for range 2 {
+			f.transport.setInterceptor(failing(unknownHost))
+			require.Error(t, get(store, "f")())
+			f.transport.setInterceptor(nil)
+			time.Sleep(time.Second)
+			require.NoError(t, get(store, "f")())
+		}
+		require.Empty(t, f.log.ofStores())
+		f.transport.setInterceptor(failing(unknownHost))
+		require.Error(t, get(store, "f")())
+		time.Sleep(time.Second)
+		assert.Len(t, f.log.ofStores("can't be used"), 1)
+	})
+}
+
+// It is tried again, because it has to be in the table, but nothing else waits for it.
+func TestRowThatCantBeWrittenTakesNothingElseAway(t *testing.T) {
+	t.Parallel()
+	for faultName, fault := range rowFaults {
+		t.Run(faultName, func(t *testing.T) {
+			t.Parallel()
+			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+				store := f.newStore(CacheTTL(0))
+				require.NoError(t, store.Init(allData(flag("f", 1))))
+				f.transport.setInterceptor(onRow("bad", fault, "PutItem"))
+				require.Error(t, store.Upsert(ld.Features, flag("bad", 1)))
+				time.Sleep(time.Minute)
+				for i := range 100 {
+					assertGet(t, store, ld.Features, "f", flag("f", 1))
+					assertGet(t, store, ld.Features, "bad", flag("bad", 1))
+					require.NoError(t, all(store)())
+					require.NoError(t, store.Upsert(ld.Features, flag("g", i+1)))
+					time.Sleep(370 * time.Millisecond)
+				}
+				f.transport.setInterceptor(nil)
+				assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), 5*time.Second+timeStep)
+				f.requireHolds([]ld.VersionedData{flag("f", 1), flag("g", 100), flag("bad", 1)})
+			})
+		})
+	}
+}
+
+// Policies name actions, and partition keys as well. Throttling is of a partition.
+func TestRefusalConcernsOneActionOnOnePartition(t *testing.T) {
+	t.Parallel()
+	checks := map[string]func(store ld.FeatureStore, version int) error{
+		"Initialized":      func(s ld.FeatureStore, v int) error { _, err := calls["Initialized"](s, nil); return err },
+		"Get":              func(s ld.FeatureStore, v int) error { return get(s, "f")() },
+		"All":              func(s ld.FeatureStore, v int) error { return all(s)() },
+		"Get segment":      func(s ld.FeatureStore, v int) error { _, err := s.Get(ld.Segments, "s"); return err },
+		"All segments":     func(s ld.FeatureStore, v int) error { _, err := s.All(ld.Segments); return err },
+		"All experiments":  func(s ld.FeatureStore, v int) error { _, err := s.All(experiments); return err },
+		"Upsert":           func(s ld.FeatureStore, v int) error { return s.Upsert(ld.Features, flag("new", v)) },
+		"Upsert a segment": func(s ld.FeatureStore, v int) error { return s.Upsert(ld.Segments, segment("new", v)) },
+	}
+	for name, c := range map[string]struct {
+		partition, action string
+		fails             []string
+	}{
+		"GetItem of $inited":       {"$inited", "GetItem", []string{"Initialized"}},
+		"GetItem":                  {"features", "GetItem", []string{"Get"}},
+		"Query":                    {"features", "Query", []string{"All"}},
+		"PutItem":                  {"features", "PutItem", []string{"Upsert"}},
+		"Query of segments":        {"segments", "Query", []string{"All segments"}},
+		"Query of another kind":    {"experiments", "Query", []string{"All experiments"}},
+		"GetItem of another table": {"elsewhere", "GetItem", nil},
+	} {
+		for _, refusal := range []string{"access denied", "throttling"} {
+			for _, prefix := range []string{"", "p"} {
+				t.Run(fmt.Sprintf("%s/%s/prefix %q", name, refusal, prefix), func(t *testing.T) {
+					t.Parallel()
+					inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+						require.NoError(t, f.newStore(Prefix(prefix)).Init(allData(flag("f", 1), segment("s", 1))))
+						store, other := f.newStore(CacheTTL(0), Prefix(prefix)), f.newStore(CacheTTL(0), Prefix("other"))
+						partition := strings.TrimPrefix(prefix+":"+c.partition, ":")
+						f.transport.setInterceptor(onPartition(partition, c.action, refusals[refusal].answer))
+						for version := range 2 { // the second time, it is known
+							for name, check := range checks {
+								if slices.Contains(c.fails, name) {
+									assert.Error(t, check(store, version), name)
+								} else {
+									assert.NoError(t, check(store, version), name)
+								}
+								if name != "Initialized" {
+									assert.NoError(t, check(other, version), "another prefix: "+name)
+								}
+							}
+							time.Sleep(10 * time.Second)
+						}
+						assert.Len(t, f.log.ofStores("WARN", "can't be used"), len(c.fails))
+						assert.Len(t, f.log.ofStores(), len(c.fails))
+
+						f.transport.setInterceptor(nil)
+						time.Sleep(denialPause + time.Second)
+						for name, check := range checks {
+							assert.NoError(t, check(store, 3), name)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// An answer shows that the table is there, whatever it says.
+func TestWhatEndsAFailure(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fault, then interceptor
+		getFails    bool
+	}{
+		"no connection, then a denial":       {failing(noConnection), denying("GetItem"), true},
+		"no connection, then throttling":     {failing(noConnection), failing(throttled, "GetItem"), true},
+		"missing table, then a denial":       {failing(refusals["missing table"].answer), denying("GetItem"), true},
+		"no connection, then all is well":    {failing(noConnection), nil, false},
+		"a denial, then all is well":         {denying("GetItem"), nil, false},
+		"throttling, then all is well":       {failing(throttled, "GetItem"), nil, false},
+		"throttling, then a denial":          {failing(throttled, "GetItem"), denying("GetItem"), true},
+		"a denial of Query leaves Get alone": {denying("Query"), denying("Query"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				store := f.newStore(CacheTTL(0), ClientConfig(aws.NewConfig().WithMaxRetries(0)))
+				f.transport.setInterceptor(c.fault)
+				require.Error(t, errors.Join(get(store, "f")(), all(store)()))
+				f.transport.setInterceptor(c.then)
+				time.Sleep(firstPause + timeStep)
+				if strings.Contains(name, "Query") {
+					assert.Error(t, all(store)())
+				} else {
+					assert.NoError(t, all(store)())
+				}
+				assert.Equal(t, c.getFails, get(store, "f")() != nil)
+			})
+		})
+	}
+}
+
+// An outage under way is no reason to give up a request that began before it.
+func TestRequestsUnderWayMayStillSucceed(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		store := f.newStore(CacheTTL(0), RequestTimeout(time.Minute))
+		held := f.holdResponse("GetItem", "slow").during(get(store, "slow"))
+		f.transport.setInterceptor(failing(unknownHost))
+		require.Error(t, all(store)())
+		time.Sleep(10 * time.Second)
+		require.Len(t, f.log.ofStores("can't be used"), 1)
+		held.finish()
+		f.transport.setInterceptor(nil)
+		assert.NoError(t, all(store)(), "that was an answer")
+	})
+}

@@ -1,0 +1,428 @@
+package lddynamodb
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+// A store says at its start which table it uses, and after an Init what became of it.
+func TestInfoLines(t *testing.T) {
+	t.Parallel()
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		infos := func() (infos []string) {
+			for _, line := range f.log.all() {
+				if strings.Contains(line, "INFO: DynamoDBFeatureStore:") {
+					infos = append(infos, line)
+				}
+			}
+			f.log.mu.Lock()
+			defer f.log.mu.Unlock()
+			f.log.lines = nil
+			return infos
+		}
+		store := f.newSDKStore(configLoggingTo(f.log), Prefix("p"))
+		f.newStore()
+		lines := infos()
+		require.Len(t, lines, 2)
+		assert.Contains(t, lines[0], f.table)
+		assert.Contains(t, lines[0], `"p"`)
+		assert.Contains(t, lines[1], f.table)
+
+		for _, c := range []struct {
+			items []ld.VersionedData
+			tells string
+		}{
+			{[]ld.VersionedData{flag("a", 1), flag("b", 1), segment("s", 1)}, "with 3 items: wrote 3, deleted 0, left 0 alone"},
+			{[]ld.VersionedData{flag("a", 1), flag("b", 2)}, "with 2 items: wrote 1, deleted 1, left 1 alone"},
+			{nil, "with 0 items: wrote 0, deleted 2, left 0 alone"},
+		} {
+			require.NoError(t, store.Init(allData(c.items...)))
+			lines := infos()
+			require.Len(t, lines, 1)
+			assert.Contains(t, lines[0], c.tells)
+			assert.Contains(t, lines[0], f.table)
+		}
+	})
+}
+
+// A store of the SDK's looks at the table when it is made, because nobody else notices
+// before the first evaluation. It has only the permissions of its mode.
+func TestLookAtStart(t *testing.T) {
+	t.Parallel()
+	initialized := func(f *fixture) { require.NoError(f.tb, f.newStore(Prefix("p")).Init(allData())) }
+	fail := func(i interceptor) func(*fixture) {
+		return func(f *fixture) { f.transport.setInterceptor(i) }
+	}
+	daemon, connected := ld.Config{UseLdd: true}, ld.Config{}
+	for name, c := range map[string]struct {
+		prepare func(f *fixture)
+		config  ld.Config
+		warning string // none if it is empty
+		outage  bool
+		quiet   bool // it does not look
+	}{
+		"a data set": {prepare: initialized, config: daemon},
+		"another environment's": {
+			prepare: func(f *fixture) { require.NoError(f.tb, f.newStore(Prefix("q")).Init(allData())) },
+			config:  daemon, warning: `holds no data set under the prefix "p"`},
+		"an empty table": {config: daemon, warning: `holds no data set under the prefix "p"`},
+		"no table":       {prepare: fail(failing(refusals["missing table"].answer)), config: daemon, warning: "can't be used", outage: true},
+		"a denial":       {prepare: fail(denying()), config: daemon, warning: "can't be used", outage: true},
+		"no connection":  {prepare: fail(failing(noConnection)), config: daemon, warning: "can't be used", outage: true},
+		"no answer":      {prepare: fail(failing(blackHole)), config: daemon, warning: "can't be used", outage: true},
+		"a denial of $inited alone": {prepare: func(f *fixture) {
+			initialized(f)
+			f.transport.setInterceptor(onPartition("p:$inited", "GetItem", refusals["access denied"].answer))
+		}, config: daemon},
+		"offline":                        {config: ld.Config{Offline: true, UseLdd: true}, quiet: true},
+		"connected, an empty table":      {config: connected},
+		"connected, no connection":       {prepare: fail(failing(noConnection)), config: connected, warning: "can't be used", outage: true},
+		"connected, no table":            {prepare: fail(failing(refusals["missing table"].answer)), config: connected, warning: "can't be used", outage: true},
+		"connected, no permission":       {prepare: fail(denying()), config: connected, warning: "can't be used", outage: true},
+		"connected, with the permission": {prepare: initialized, config: connected},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+				if c.prepare != nil {
+					c.prepare(f)
+				}
+				f.transport.reset()
+				told := new(toldStatuses)
+				c.config.Loggers = configLoggingTo(f.log).Loggers
+				var store ld.FeatureStore
+				assert.Zero(t, elapsed(func() { store = f.newSDKStore(c.config, Prefix("p"), StatusListener(told.listen)) }))
+				time.Sleep(10 * time.Second)
+
+				assert.Equal(t, c.quiet, len(f.transport.recorded()) == 0)
+				assert.Empty(t, f.transport.writes())
+				if c.warning == "" {
+					assert.Empty(t, f.log.ofStores())
+				} else {
+					assert.Len(t, f.log.ofStores("WARN", c.warning), 1)
+					assert.Len(t, f.log.ofStores(), 1)
+				}
+				assert.Equal(t, c.outage, len(storeGoroutines()) > 0)
+				if c.outage {
+					told.require(t, "GetItem p:features/$probe")
+					f.transport.setInterceptor(nil)
+					timeUntil(t, "the end", f.hasEnded(1))
+				}
+				require.NoError(t, store.(io.Closer).Close())
+				assert.Empty(t, storeGoroutines())
+			})
+		})
+	}
+}
+
+func TestLookAtStartEndsWithClose(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(failing(blackHole))
+		store := f.newSDKStore(ld.Config{UseLdd: true, Loggers: configLoggingTo(f.log).Loggers})
+		synctest.Wait()
+		require.NotEmpty(t, f.transport.recorded())
+		assert.Zero(t, elapsed(func() { require.NoError(t, store.(io.Closer).Close()) }))
+		assert.Empty(t, storeGoroutines())
+		assert.Empty(t, f.log.ofStores())
+	})
+}
+
+// It knows nothing of the mode.
+func TestDeprecatedConstructorDoesNotLook(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.newStore()
+		assert.Empty(t, storeGoroutines())
+		time.Sleep(time.Minute)
+		assert.Empty(t, f.transport.recorded())
+	})
+}
+
+// An SDK client is ready when the Init has returned.
+func TestConnectedStartDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	for faultName, fault := range faults {
+		for modeName, options := range outageModes {
+			t.Run(faultName+"/"+modeName, func(t *testing.T) {
+				t.Parallel()
+				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+					f.transport.setInterceptor(failing(fault))
+					config := ld.Config{Loggers: configLoggingTo(f.log).Loggers}
+					store := f.newSDKStore(config, options...)
+
+					assert.LessOrEqual(t, elapsed(func() { require.NoError(t, store.Init(allData(flag("f", 1), segment("s", 1)))) }), time.Second)
+
+					longest := time.Duration(0)
+					if modeName == "no cache" {
+						longest = 3 * DefaultRequestTimeout // one for each read, until the failure is known
+					}
+					assert.LessOrEqual(t, elapsed(func() {
+						assert.True(t, store.Initialized())
+						assertHas(t, store, flag("f", 1))
+						assertGet(t, store, ld.Segments, "s", segment("s", 1))
+					}), longest)
+					assert.LessOrEqual(t, elapsed(func() { require.NoError(t, store.Upsert(ld.Features, flag("f", 2))) }), time.Second)
+					assertHas(t, store, flag("f", 2))
+					time.Sleep(20 * time.Second)
+					assertHas(t, store, flag("f", 2))
+					assert.Len(t, f.log.ofStores("WARN:", "can't be used"), 1)
+					f.requireStatusChanges(0, 0)
+
+					f.transport.setInterceptor(nil)
+					assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), 6*time.Second)
+					f.requireHolds([]ld.VersionedData{flag("f", 2), segment("s", 1)})
+				})
+			})
+		}
+	}
+}
+
+// Whoever has the data fills a table again that lost it during an outage, even if
+// nothing but reads met that.
+func TestTableThatComesBackEmptyIsFilled(t *testing.T) {
+	t.Parallel()
+	items := append(numberedFlags("f", 50), segment("s", 1))
+	for faultName, fault := range faults {
+		for modeName, options := range outageModes {
+			if modeName == "no cache" {
+				continue // see TestLostDataSetWithoutACache
+			}
+			t.Run(faultName+"/"+modeName, func(t *testing.T) {
+				t.Parallel()
+				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+					store, daemon := f.newSDKStore(configLoggingTo(f.log), options...), f.newStore(CacheTTL(0), Logger(&logLines{}))
+					require.NoError(t, store.Init(allData(append(items, flag("updated", 1), flag("deleted", 1))...)))
+					require.NoError(t, store.Upsert(ld.Features, flag("updated", 2)))
+					require.NoError(t, store.Delete(ld.Features, "deleted", 2))
+					f.transport.setInterceptor(failing(fault))
+					_, err := store.Get(experiments, "x")
+					require.Error(t, err)
+					require.Error(t, all(daemon)())
+					time.Sleep(time.Minute)
+					require.NoError(t, f.clear())
+
+					f.transport.setInterceptor(nil)
+					assert.LessOrEqual(t, timeUntil(t, "the data set", func() bool { return len(f.rows()) == len(items)+3 }), 5*time.Second+timeStep)
+
+					f.requireHolds(append(items, flag("updated", 2), deletedFlag("deleted", 2)))
+					for _, s := range []ld.FeatureStore{store, daemon} {
+						assertAll(t, s, ld.Features, append(numberedFlags("f", 50), flag("updated", 2))...)
+					}
+					timeUntil(t, "the end", f.hasEnded(1))
+					time.Sleep(time.Minute)
+					assert.Empty(t, storeGoroutines())
+					assert.Len(t, f.log.ofStores("has lost its data set"), 1)
+				})
+			})
+		}
+	}
+}
+
+// Without an outage, a read tells that the data set is gone.
+func TestDataSetThatVanishesIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	items := append(numberedFlags("f", 50), segment("s", 1))
+	for readName, read := range map[string]func(ld.FeatureStore) func() error{
+		"Get": func(s ld.FeatureStore) func() error { return get(s, "f-1") }, "All": all,
+	} {
+		for modeName, options := range outageModes {
+			if !strings.HasPrefix(modeName, "cached, ") {
+				continue // nobody reads what is cached forever
+			}
+			t.Run(readName+"/"+modeName, func(t *testing.T) {
+				t.Parallel()
+				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+					store := f.newSDKStore(configLoggingTo(f.log), options...)
+					require.NoError(t, store.Init(allData(items...)))
+					require.NoError(t, f.clear())
+					time.Sleep(2 * time.Second)
+
+					require.NoError(t, read(store)())
+					time.Sleep(time.Second)
+
+					f.requireHolds(items)
+					assertAll(t, store, ld.Features, numberedFlags("f", 50)...)
+					assertGet(t, store, ld.Features, "f-1", flag("f-1", 1))
+					f.requireStatusChanges(0, 0)
+				})
+			})
+		}
+	}
+}
+
+// The items are not kept. The SDK sends them again when its stream begins anew, which
+// it does after an outage.
+func TestLostDataSetWithoutACache(t *testing.T) {
+	t.Parallel()
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		store := f.newSDKStore(configLoggingTo(f.log), CacheTTL(0))
+		require.NoError(t, store.Init(allData(flag("f", 1))))
+		f.transport.setInterceptor(failing(unknownHost))
+		require.Error(t, get(store, "f")())
+		time.Sleep(time.Second)
+		require.NoError(t, f.clear())
+		f.transport.reset()
+		f.transport.setInterceptor(nil)
+		time.Sleep(time.Minute)
+		assertHas(t, store, nil)
+		assert.Empty(t, f.transport.writes())
+		assert.Empty(t, storeGoroutines())
+		f.requireStatusChanges(1, 1)
+		require.NoError(t, store.Init(allData(flag("f", 2)))) // what the SDK does then
+		f.requireHolds([]ld.VersionedData{flag("f", 2)})
+	})
+}
+
+// Single rows that are gone while $inited is there were deleted by somebody.
+func TestRowsThatVanishAloneStayAway(t *testing.T) {
+	t.Parallel()
+	for modeName, options := range outageModes {
+		if modeName == "cached forever" {
+			continue
+		}
+		t.Run(modeName, func(t *testing.T) {
+			t.Parallel()
+			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+				store := f.newSDKStore(configLoggingTo(f.log), options...)
+				require.NoError(t, store.Init(allData(flag("f", 1), flag("g", 1))))
+				f.deleteRow(rowKey{"features", "f"})
+				f.transport.reset()
+				for range 3 {
+					time.Sleep(2 * time.Second)
+					require.NoError(t, get(store, "f")())
+				}
+				synctest.Wait()
+				assertGet(t, store, ld.Features, "f", nil)
+				assert.Empty(t, f.transport.writes())
+			})
+		})
+	}
+}
+
+// A process in daemon mode writes nothing, whatever it finds.
+func TestDaemonNeverWrites(t *testing.T) {
+	t.Parallel()
+	for modeName, options := range outageModes {
+		t.Run(modeName, func(t *testing.T) {
+			t.Parallel()
+			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+				require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
+				f.transport.reset()
+				store := f.newSDKStore(ld.Config{UseLdd: true, Loggers: configLoggingTo(f.log).Loggers}, options...)
+				read := func() { _, _ = get(store, "f")(), all(store)() }
+				read()
+				for _, fault := range []reply{noConnection, throttled, refusals["access denied"].answer} {
+					f.transport.setInterceptor(failing(fault))
+					time.Sleep(2 * time.Second)
+					read()
+					_, err := store.Get(experiments, "x")
+					require.Error(t, err)
+					time.Sleep(time.Minute)
+					require.NoError(t, f.clear())
+					f.transport.setInterceptor(nil)
+					time.Sleep(10 * time.Second)
+					read()
+				}
+				time.Sleep(time.Hour)
+				assert.Empty(t, f.transport.writes())
+				assert.Empty(t, storeGoroutines())
+			})
+		})
+	}
+}
+
+// A launchDarkly answers the SDK's requests.
+type launchDarkly func(r *http.Request) *http.Response
+
+func (l launchDarkly) RoundTrip(r *http.Request) (*http.Response, error) { return l(r), nil }
+
+// clientConfig is that of a client of a LaunchDarkly in memory. What SDK and store
+// log goes to the fixture.
+func (f *fixture) clientConfig(answer launchDarkly, options ...FeatureStoreOption) ld.Config {
+	f.tb.Helper()
+	factory, err := NewDynamoDBFeatureStoreFactory(f.table, append(options, ClientConfig(f.awsConfig(f.transport)))...)
+	require.NoError(f.tb, err)
+	config := ld.DefaultConfig
+	config.FeatureStoreFactory = factory
+	config.Loggers = configLoggingTo(f.log).Loggers
+	config.SendEvents, config.DiagnosticOptOut = false, true
+	config.BaseUri, config.StreamUri, config.EventsUri = "http://ld.example", "http://ld.example", "http://ld.example"
+	config.HTTPClientFactory = func(ld.Config) http.Client { return http.Client{Transport: answer} }
+	return config
+}
+
+func withStatus(r *http.Request, status int, body io.ReadCloser, header http.Header) *http.Response {
+	return &http.Response{
+		Status: http.StatusText(status), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: header, Body: body, Request: r, ContentLength: -1,
+	}
+}
+
+// payload is what LaunchDarkly sends of a data set.
+func payload(t *testing.T, flags ...ld.VersionedData) string {
+	data := map[string]map[string]ld.VersionedData{"flags": {}, "segments": {}}
+	for _, flag := range flags {
+		data["flags"][flag.GetKey()] = flag
+	}
+	encoded, err := json.Marshal(data)
+	require.NoError(t, err)
+	return string(encoded)
+}
+
+// A polling client gets its data once, and then the answer that nothing has changed.
+// It looks at no status, and sends no Init again. It is ready although DynamoDB is
+// down, and fills a table that is lost later.
+func TestPollingClient(t *testing.T) {
+	t.Parallel()
+	for _, faultName := range []string{"connection refused", "black hole", "denial"} {
+		t.Run(faultName, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t) // the SDK's poller never ends all of its goroutines, so this is no fake time
+			fail := func() { f.transport.setInterceptor(failing(faults[faultName])) }
+			var sent atomic.Int32
+			body := payload(t, numberedFlags("f", 50)...)
+			config := f.clientConfig(func(r *http.Request) *http.Response {
+				if r.Header.Get("If-None-Match") == `"1"` {
+					return withStatus(r, http.StatusNotModified, http.NoBody, nil)
+				}
+				sent.Add(1)
+				return withStatus(r, http.StatusOK, io.NopCloser(strings.NewReader(body)),
+					http.Header{"Etag": {`"1"`}, "Cache-Control": {"max-age=0"}})
+			}, RequestTimeout(time.Second))
+			config.Stream = false
+			fail()
+			client, err := ld.MakeCustomClient("key", config, hangGuard)
+			require.NoError(t, err)
+			defer func() { require.NoError(t, client.Close()) }()
+			for outage := range 2 {
+				if outage == 1 {
+					require.NoError(t, f.clear())
+					fail()
+				}
+				_, err := client.BoolVariation("f-1", ld.NewUser("u"), false)
+				require.NoError(t, err)
+				require.Eventually(t, func() bool {
+					_, _ = client.BoolVariation("unknown", ld.NewUser("u"), false)
+					return len(f.log.ofStores("WARN", "can't be used")) == outage+1
+				}, hangGuard, time.Millisecond)
+				require.Empty(t, f.rows())
+
+				f.transport.setInterceptor(nil)
+				require.Eventually(t, f.hasEnded(outage+1), hangGuard, time.Millisecond)
+				f.requireHolds(numberedFlags("f", 50))
+			}
+			assert.EqualValues(t, 1, sent.Load())
+		})
+	}
+}
