@@ -2,6 +2,7 @@ package lddynamodb
 
 import (
 	"errors"
+	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -149,4 +150,10 @@ func (f *fixture) awaitEndOfOutages() {
 	require.Eventually(f.tb, func() bool {
 		return len(f.log.ofStores("INFO:", "can be used again")) == len(f.log.ofStores("WARN:", "can't be used"))
 	}, hangGuard, 10*time.Millisecond)
+}
+
+func storeFlags(t *testing.T, f *fixture) {
+	writer := f.newStore(CacheTTL(0))
+	require.NoError(t, writer.Init(allData(flag("f", 1), flag("deleted", 1))))
+	require.NoError(t, writer.Delete(ld.Features, "deleted", 2))
 }

@@ -42,6 +42,7 @@ type replica struct {
 	mu       sync.Mutex // held while something is stored, never across a request
 	changes  uint64     // so far
 	replaced uint64     // the change that last replaced everything
+	listed   uint64     // the change with which all was last found that there is
 	counts   recordCounts
 }
 
@@ -219,11 +220,11 @@ func (r *replica) begin() (since uint64) {
 
 // note stores what a request that began then has found of a row, and returns what is
 // served from now on. It returns false if the request has to be made again, because
-// everything was replaced meanwhile.
+// everything was replaced meanwhile, or the row was not there when all were read.
 func (r *replica) note(since uint64, f *found) (item ld.VersionedData, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.replaced > since {
+	if r.replaced > since || (r.listed > since && !f.row.isNone() && r.record(f.key) == nil) {
 		return nil, false
 	}
 	return r.serve(r.merge(since, f), f)
@@ -259,6 +260,8 @@ func (r *replica) noteAll(since uint64, rows []found) (items map[string]ld.Versi
 	if r.ttl == 0 {
 		return served, ok
 	}
+	r.changes++
+	r.listed = r.changes
 	set := completeSet{expires: r.expiry(r.complete.Load() == nil)}
 	if old := r.complete.Load(); old != nil {
 		set.items = old.items // the same for callers that look whether anything has changed

@@ -4,11 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
-	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
 func (f *fixture) hasEnded(outages int) func() bool {
@@ -21,12 +17,6 @@ var outageModes = map[string][]FeatureStoreOption{
 	"cached, EvictStaleValues":        {CacheTTL(time.Second), StaleValues(EvictStaleValues)},
 	"cached, RefreshStaleValues":      {CacheTTL(time.Second), StaleValues(RefreshStaleValues)},
 	"cached, RefreshStaleValuesAsync": {CacheTTL(time.Second), StaleValues(RefreshStaleValuesAsync)},
-}
-
-func storeFlags(t *testing.T, f *fixture) {
-	writer := f.newStore(CacheTTL(0))
-	require.NoError(t, writer.Init(allData(flag("f", 1), flag("deleted", 1))))
-	require.NoError(t, writer.Delete(ld.Features, "deleted", 2))
 }
 
 func onPartition(partition, action string, fail reply) interceptor {
