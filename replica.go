@@ -101,6 +101,12 @@ func (rec *record) isOlderThan(row rowID) bool {
 	return !row.isNone() && !rec.isAbsent() && row.version > rec.version()
 }
 
+// mayBeNewerThan reports whether an eventually consistent read that has found a row
+// may be behind the one that the record is of. The record may be nil.
+func (rec *record) mayBeNewerThan(row rowID) bool {
+	return rec != nil && rec.state == saved && !rec.isOf(row) && !rec.isOlderThan(row)
+}
+
 // isOf reports whether a row brings nothing new: it is the record's, and newer than
 // no item that the table does not have.
 func (rec *record) isOf(row rowID) bool {
@@ -435,11 +441,11 @@ func (r *replica) hasMoreRows(than int) bool {
 	return rows > than
 }
 
-// isAhead reports whether some of the rows are older than what is known, or missing.
+// isAhead reports whether some of the rows may be older than what is known, or are
+// missing.
 func (r *replica) isAhead(rows []found) bool {
 	return r.hasMoreRows(len(rows)) || slices.ContainsFunc(rows, func(f found) bool {
-		rec := r.record(f.key)
-		return rec.hasRow() && !rec.isOf(f.row) && !rec.isOlderThan(f.row)
+		return r.record(f.key).mayBeNewerThan(f.row)
 	})
 }
 

@@ -251,8 +251,8 @@ func (s *store) load(r *replica, key string) (ld.VersionedData, error) {
 			return nil, err
 		}
 		rec := r.record(key)
-		if rec.hasRow() && !consistent && !rec.isOlderThan(f.row) && !rec.isOf(f.row) {
-			consistent = true // the answer may be older than what is known
+		if !consistent && rec.mayBeNewerThan(f.row) {
+			consistent = true
 			continue
 		}
 		if rec.hasRow() && f.row.isNone() {
@@ -301,7 +301,7 @@ func (s *store) loadAll(r *replica, progress func()) (map[string]ld.VersionedDat
 			return nil, err
 		}
 		if !consistent && r.isAhead(rows) {
-			consistent = true // the answer may be older than what is known
+			consistent = true
 			continue
 		}
 		if r.hasMoreRows(len(rows)) {
