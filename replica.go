@@ -82,6 +82,9 @@ func (rec *record) known() ld.VersionedData {
 // may be nil.
 func (rec *record) hasRow() bool { return rec != nil && !rec.row.isNone() && rec.state == saved }
 
+// isVisible reports whether All returns the record's item. The record may be nil.
+func (rec *record) isVisible() bool { return rec != nil && rec.item != nil && !rec.item.IsDeleted() }
+
 func (rec *record) isAbsent() bool { return rec.item == nil && rec.row.isNone() }
 
 func (rec *record) version() int {
@@ -203,7 +206,7 @@ func (r *replica) fill() *completeSet {
 	r.records.Range(func(key, known any) bool {
 		rec := known.(*record)
 		isWhole = isWhole && (rec.item != nil || rec.row.isNone() || rec.state != saved)
-		if rec.item != nil && !rec.item.IsDeleted() {
+		if rec.isVisible() {
 			items[key.(string)] = rec.item
 		}
 		return isWhole
@@ -354,15 +357,15 @@ func (r *replica) serve(rec *record, f *found) (item ld.VersionedData, ok bool) 
 	return rec.item, true
 }
 
-// put makes a record the one of a key, as the next change. Its item has changed.
+// put makes a record the one of a key, as the next change. Its item has changed, and
+// so does the map of all items, unless it was deleted before and after.
 func (r *replica) put(key string, known, rec *record) {
 	r.changes++
 	rec.change = r.changes
 	r.count(known, key, -1)
 	r.count(rec, key, 1)
 	r.records.Store(key, rec)
-	hadItem := known != nil && known.item != nil
-	if set := r.complete.Load(); set != nil && set.items != nil && (hadItem || rec.item != nil) {
+	if set := r.complete.Load(); set != nil && set.items != nil && (known.isVisible() || rec.isVisible()) {
 		r.complete.Store(&completeSet{expires: set.expires})
 	}
 	if r.counts.absent > maxAbsent || r.counts.absentBytes > maxAbsentBytes {
