@@ -107,7 +107,7 @@ func (s *store) lookAtStart(isDaemon bool) {
 	if !isDaemon {
 		return
 	}
-	unnoted := func(_ context.Context, _ target, request func() error) error { return request() }
+	unnoted := func(_ context.Context, _ target, request func() error) error { return quietly(request) }
 	if inited, err := s.isInited(unnoted); err == nil && !inited {
 		s.loggers.Warnf("Table %q holds no data set%s: no process that is connected to LaunchDarkly has "+
 			"filled it yet, or the table's name, the region or the prefix is wrong", s.table.name, s.underPrefix())

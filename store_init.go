@@ -202,6 +202,7 @@ func (s *store) writeBatches(p *kindPlan, rows []row, writer *batchWriter) error
 	}
 	return s.writes.send(func() error {
 		invalid, err := writer.write(s.ctx, p.replica.namespace, rows)
+		rethrow(err)
 		for _, key := range invalid {
 			s.refuse(p.replica, p.items[key], errors.New("DynamoDB calls it invalid"))
 		}
@@ -227,13 +228,16 @@ func (s *store) newBatchWriter() *batchWriter {
 	return &batchWriter{table: s.table.name, send: func(
 		ctx context.Context, namespace string, requests []*dynamodb.WriteRequest,
 	) (unprocessed []*dynamodb.WriteRequest, throttled, err error) {
-		err = s.outage.run(ctx, target{batchWriteItem, rowKey{namespace: namespace}}, func() (err error) {
-			unprocessed, err = s.table.batchWrite(ctx, namespace, requests)
-			if throttled = nil; isThrottle(err) {
-				unprocessed, throttled = requests, err
-				return nil // this is the batchWriter's business, and no failure yet
-			}
-			return err
+		of := target{batchWriteItem, rowKey{namespace: namespace}}
+		err = quietly(func() error { // the batchWriter's goroutines would end the process
+			return s.outage.run(ctx, of, func() (err error) {
+				unprocessed, err = s.table.batchWrite(ctx, namespace, requests)
+				if throttled = nil; isThrottle(err) {
+					unprocessed, throttled = requests, err
+					return nil // this is the batchWriter's business, and no failure yet
+				}
+				return err
+			})
 		})
 		return unprocessed, throttled, err
 	}}

@@ -129,11 +129,7 @@ func (s *store) probe(ctx context.Context, of target) error {
 // tryQuietly makes a request that no caller waits for, even if it is known to fail. If
 // the client panics, it fails.
 func (s *store) tryQuietly(ctx context.Context, of target, request func() error) error {
-	return s.outage.try(ctx, of, func() error {
-		f := newFlight(nil)
-		f.run(request)
-		return f.err
-	})
+	return s.outage.try(ctx, of, func() error { return quietly(request) })
 }
 
 // runQuietly does the same unless the request is known to fail.

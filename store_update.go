@@ -95,10 +95,14 @@ func (s *store) finish(weight int64, write func() error, keep func()) error {
 		}
 		defer s.writes.turns.Release(weight)
 		begin.Do(func() {})
+		isWritten := false
+		defer func() {
+			if !isWritten {
+				s.wake() // after a panic too
+			}
+		}()
 		err := write()
-		if err != nil {
-			s.wake()
-		}
+		isWritten = err == nil
 		return err
 	}
 	if s.reportsUnsaved {
