@@ -1,95 +1,56 @@
 package lddynamodb
 
 import (
-	"context"
-	"sync/atomic"
+	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go/aws/request"
-	"github.com/aws/aws-sdk-go/service/dynamodb"
-	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// A panickingClient is the application's, and panics if it is to.
-type panickingClient struct {
-	dynamodbiface.DynamoDBAPI
-	action string                        // none: in each
-	after  atomic.Pointer[time.Duration] // nil: never
-	calls  atomic.Int64
-}
-
-func (c *panickingClient) call(action string) {
-	c.calls.Add(1)
-	if after := c.after.Load(); after != nil && (c.action == "" || c.action == action) {
-		time.Sleep(*after)
-		panic("panic in " + action)
+// panicking is what a client of the application's may do, for instance a double in its
+// tests, after some time.
+func panicking(after time.Duration, with string, actions ...string) interceptor {
+	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+		if r.isOf(actions) && strings.Contains(string(r.body), with) {
+			time.Sleep(after)
+			panic("panic in " + r.action)
+		}
+		return send()
 	}
 }
 
-func (c *panickingClient) GetItemWithContext(
-	ctx context.Context, input *dynamodb.GetItemInput, options ...request.Option,
-) (*dynamodb.GetItemOutput, error) {
-	c.call("GetItem")
-	return c.DynamoDBAPI.GetItemWithContext(ctx, input, options...)
-}
-
-func (c *panickingClient) QueryWithContext(
-	ctx context.Context, input *dynamodb.QueryInput, options ...request.Option,
-) (*dynamodb.QueryOutput, error) {
-	c.call("Query")
-	return c.DynamoDBAPI.QueryWithContext(ctx, input, options...)
-}
-
-func (c *panickingClient) PutItemWithContext(
-	ctx context.Context, input *dynamodb.PutItemInput, options ...request.Option,
-) (*dynamodb.PutItemOutput, error) {
-	c.call("PutItem")
-	return c.DynamoDBAPI.PutItemWithContext(ctx, input, options...)
-}
-
-func (c *panickingClient) BatchWriteItemWithContext(
-	ctx context.Context, input *dynamodb.BatchWriteItemInput, options ...request.Option,
-) (*dynamodb.BatchWriteItemOutput, error) {
-	c.call("BatchWriteItem")
-	return c.DynamoDBAPI.BatchWriteItemWithContext(ctx, input, options...)
-}
-
-// A panic of the application's client, or of its kinds, is the caller's who waits for
-// it. If nobody does, it is an error. What it was to write is written later.
+// A panic is the caller's who waits for the result. If nobody does, it is an error.
+// What it was to write is written later.
 func TestPanicsOfTheClient(t *testing.T) {
 	t.Parallel()
-	panicAfter := func(d time.Duration) *time.Duration { return &d }
 	for mode, options := range outageModes {
-		for _, c := range [][2]string{
+		for _, c := range [][]string{
 			{"Get", "GetItem"}, {"All", "Query"}, {"Initialized", "GetItem"}, {"Upsert", "PutItem"},
-			{"Init", ""}, {"Init", "GetItem"}, {"Init", "Query"}, {"Init", "BatchWriteItem"}, {"Init", "PutItem"},
+			{"Init"}, {"Init", "GetItem"}, {"Init", "Query"}, {"Init", "BatchWriteItem"}, {"Init", "PutItem"},
 		} {
-			name, call := c[0], calls[c[0]]
-			t.Run(mode+"/"+name+"/"+c[1], func(t *testing.T) {
+			name, call, actions := c[0], calls[c[0]], c[1:]
+			t.Run(mode+"/"+strings.Join(c, "/"), func(t *testing.T) {
 				t.Parallel()
 				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-					client := &panickingClient{DynamoDBAPI: f.newClient(f.transport), action: c[1]}
-					for _, store := range []ld.FeatureStore{
-						f.newStore(append(options, DynamoClient(client))...),
-						f.newSDKStore(ld.Config{Offline: true}, append(options, DynamoClient(client))...),
-					} {
-						client.after.Store(panicAfter(0))
+					for _, store := range []ld.FeatureStore{f.newStore(options...), f.newSDKStore(configLoggingTo(f.log), options...)} {
+						f.transport.setInterceptor(panicking(0, "", actions...))
 						assert.Panics(t, func() { _, _ = call(store, flag("f", 1)) })
-						client.after.Store(panicAfter(2 * time.Second)) // when nobody waits any more who need not
+						f.transport.setInterceptor(panicking(2*time.Second, "", actions...)) // when only those wait who have to
 						func() {
 							defer func() { _ = recover() }()
 							_, _ = call(store, flag("f", 2))
 						}()
 						time.Sleep(10 * time.Second)
-						client.after.Store(nil)
+						f.transport.setInterceptor(nil)
 						time.Sleep(10 * time.Second)
 
 						assert.Empty(t, storeGoroutines())
-						if name == "Upsert" || name == "Init" {
+						if slices.Contains([]string{"Upsert", "Init"}, name) {
 							f.requireHoldsItem(f.rows(), flag("f", 2))
 						}
 						require.NoError(t, store.Init(allData(flag("f", 3))))
@@ -105,49 +66,28 @@ func TestPanicsOfTheClient(t *testing.T) {
 // Nobody waits for what is read in the background, or when a store is made.
 func TestPanicsInTheBackground(t *testing.T) {
 	t.Parallel()
-	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-		client := &panickingClient{DynamoDBAPI: f.newClient(f.transport)}
-		store := f.newStore(DynamoClient(client), StaleValues(RefreshStaleValuesAsync))
-		require.NoError(t, store.Init(allData(flag("f", 1))))
-		client.after.Store(new(time.Duration))
-		for range 100 {
-			assertHas(t, store, flag("f", 1))
-			time.Sleep(time.Second)
-		}
-		before := client.calls.Load()
-		for _, isDaemon := range []bool{false, true} {
-			_ = f.newSDKStore(ld.Config{UseLdd: isDaemon}, DynamoClient(client))
-			time.Sleep(time.Second)
-		}
-		assert.Greater(t, client.calls.Load(), before)
-		client.after.Store(nil)
-		time.Sleep(time.Minute)
-		assertHas(t, store, flag("f", 1))
-	})
-}
-
-// A daemon asks for $inited too when it starts.
-type panickingOfInited struct{ dynamodbiface.DynamoDBAPI }
-
-func (c panickingOfInited) GetItemWithContext(
-	ctx context.Context, input *dynamodb.GetItemInput, options ...request.Option,
-) (*dynamodb.GetItemOutput, error) {
-	if *input.Key[keyAttribute].S == initedKey {
-		panic("panic of $inited")
+	for name, panics := range map[string]interceptor{"all": panicking(0, ""), "$inited": panicking(0, initedKey)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+				store := f.newStore(StaleValues(RefreshStaleValuesAsync))
+				require.NoError(t, store.Init(allData(flag("f", 1))))
+				f.transport.setInterceptor(panics)
+				_, _ = f.newSDKStore(ld.Config{}), f.newSDKStore(ld.Config{UseLdd: true})
+				for range 100 {
+					assertHas(t, store, flag("f", 1))
+					time.Sleep(time.Second)
+				}
+				f.transport.setInterceptor(nil)
+				time.Sleep(time.Minute)
+				assertHas(t, store, flag("f", 1))
+				assert.Empty(t, storeGoroutines())
+			})
+		})
 	}
-	return c.DynamoDBAPI.GetItemWithContext(ctx, input, options...)
 }
 
-func TestPanicOfOneRowAtTheStart(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		_ = f.newSDKStore(ld.Config{UseLdd: true}, DynamoClient(panickingOfInited{f.newClient(f.transport)}))
-		time.Sleep(time.Second)
-		assert.NotEmpty(t, f.transport.recorded())
-	})
-}
-
-// A panickingKind is the application's, and has broken JSON.
+// A panickingKind is the application's, and broken.
 type panickingKind struct{ experimentKind }
 
 func (panickingKind) GetDefaultItem() interface{} { panic("no item") }
@@ -164,4 +104,20 @@ func TestPanicsOfAKind(t *testing.T) {
 			assert.Panics(t, func() { _, _ = store.All(panickingKind{}) })
 		})
 	}
+}
+
+// As with other stores, the caller can recover.
+func TestNilItemsPanicInTheCaller(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		for _, store := range []ld.FeatureStore{f.newStore(), f.newStore(CacheTTL(0)), f.newSDKStore(ld.Config{})} {
+			for _, item := range []ld.VersionedData{nil, (*ld.FeatureFlag)(nil)} {
+				assert.Panics(t, func() { _ = store.Upsert(ld.Features, item) })
+				assert.Panics(t, func() {
+					_ = store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{experiments: {"e": item}})
+				})
+			}
+			require.NoError(t, store.Upsert(ld.Features, flag("f", 1)))
+		}
+	})
 }

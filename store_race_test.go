@@ -147,43 +147,6 @@ func TestForEverNothingOlderComesIn(t *testing.T) {
 	assertHas(t, store, flag("f", 5))
 }
 
-// An update is served before it is in the table, and a read that knows nothing of it
-// does not change that.
-func TestAnUpdateUnderWayIsNotUnseen(t *testing.T) {
-	t.Parallel()
-	for mode, ttl := range ttls {
-		for name, item := range map[string]ld.VersionedData{"update": flag("f", 2), "delete": deletedFlag("f", 2)} {
-			want := item
-			if item.IsDeleted() {
-				want = nil
-			}
-			for older, hold := range map[string]func(f *fixture, s ld.FeatureStore) *heldCall{
-				"a Get": func(f *fixture, s ld.FeatureStore) *heldCall {
-					return f.holdResponse("GetItem", `"f"`).during(get(s, "f"))
-				},
-				"an All": func(f *fixture, s ld.FeatureStore) *heldCall { return f.holdResponse("Query", "").during(all(s)) },
-				"an earlier update": func(f *fixture, s ld.FeatureStore) *heldCall {
-					return f.holdResponse("PutItem", `"f"`).during(upsert(s, flag("f", 1)))
-				},
-			} {
-				t.Run(mode+"/"+name+"/"+older, func(t *testing.T) {
-					t.Parallel()
-					f := newFixture(t)
-					require.NoError(t, f.newStore().Init(allData(flag("f", 0), flag("g", 1))))
-					store := f.newStore(CacheTTL(ttl))
-					earlier := hold(f, store)
-					update := f.holdResponse("PutItem", `"f"`).during(upsert(store, item))
-					assertHas(t, store, want)
-					earlier.finish()
-					assertHas(t, store, want)
-					update.finish()
-					assertHas(t, store, want)
-				})
-			}
-		}
-	}
-}
-
 // An Init and an update take turns, and so do two Inits. In the end the store has
 // what the table has.
 func TestWritesUnderWayTogether(t *testing.T) {
@@ -279,49 +242,4 @@ func TestReadsThatALateWriteOvertakes(t *testing.T) {
 			})
 		}
 	}
-}
-
-// Whoever has seen an update in one way to read sees it in the other.
-func TestGetAndAllNeverContradictEachOther(t *testing.T) {
-	t.Parallel()
-	for mode, ttl := range cachingTTLs {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			f.transport.setInterceptor(failing(emptyTable, "PutItem")) // for more updates a second
-			store := f.newStore(CacheTTL(ttl))
-			require.NoError(t, store.Init(allData(append(numberedFlags("long to copy", 2000), flag("f", 1))...)))
-			var watchers errgroup.Group
-			done := make(chan struct{})
-			for range 2 {
-				watchers.Go(func() error { return watch(store, done) })
-			}
-			for version := range 200 {
-				require.NoError(t, store.Upsert(ld.Features, flag("f", version+1)))
-			}
-			close(done)
-			assert.NoError(t, watchers.Wait())
-		})
-	}
-}
-
-// watch reads the flag f in both ways in turn, and fails if it gets older.
-func watch(store ld.FeatureStore, done <-chan struct{}) error {
-	seen := 1
-	for i := 0; ; i++ {
-		version, err := visibleVersionOf(overtaken[i%2].read(store))
-		if err != nil || version < seen {
-			return fmt.Errorf("saw version %d after %d: %w", version, seen, err)
-		}
-		seen = version
-		select {
-		case <-done:
-			return nil
-		default:
-		}
-	}
-}
-
-func visibleVersionOf(item ld.VersionedData, err error) (int, error) {
-	return visibleVersion(item), err
 }

@@ -3,7 +3,6 @@ package lddynamodb
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"reflect"
 	"strings"
@@ -17,11 +16,10 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// readingModes has modes in which each read reads the table.
-var readingModes = map[string][]FeatureStoreOption{
-	"no cache":        {CacheTTL(0)},
-	"expires at once": {CacheTTL(time.Nanosecond), StaleValues(EvictStaleValues)},
-	"refreshed":       {CacheTTL(time.Nanosecond), StaleValues(RefreshStaleValues)},
+// expiring makes a store that waits for the table in each read, and keeps what it has
+// read.
+func (f *fixture) expiring() ld.FeatureStore {
+	return f.newStore(CacheTTL(time.Nanosecond), StaleValues(EvictStaleValues))
 }
 
 // knowing has ways to get to know something of the table of storeFlags, the number of
@@ -54,6 +52,10 @@ var knowing = map[string]struct {
 		return s.Delete(ld.Features, "f", 2)
 	}, 1, map[string]ld.VersionedData{"f": nil, "deleted": flag("deleted", 3), "new": flag("new", 1)},
 		[]ld.VersionedData{flag("deleted", 3), flag("new", 1)}},
+	"an update and a Get, and All": {func(_ *fixture, s ld.FeatureStore) error {
+		_, _ = s.Upsert(ld.Features, flag("new", 1)), get(s, "absent")()
+		return all(s)()
+	}, 2, map[string]ld.VersionedData{"absent": nil}, []ld.VersionedData{flag("f", 1), flag("new", 1)}},
 	"an update": {func(_ *fixture, s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 2)) }, 0,
 		map[string]ld.VersionedData{"f": flag("f", 2)}, nil},
 	"updates that lose against newer versions": {func(_ *fixture, s ld.FeatureStore) error {
@@ -105,51 +107,11 @@ func TestWithTTLZeroEveryReadReadsTheTable(t *testing.T) {
 	assert.Len(t, f.transport.recorded("Query"), 3)
 }
 
-// However little the process knew before, All is everything.
-func TestAllIsComplete(t *testing.T) {
-	t.Parallel()
-	for mode, ttl := range ttls {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			storeFlags(t, f)
-			store := f.newStore(CacheTTL(ttl))
-			require.NoError(t, store.Upsert(ld.Features, flag("new", 1)))
-			require.NoError(t, get(store, "absent")())
-			assertAll(t, store, ld.Features, flag("f", 1), flag("new", 1))
-		})
-	}
-}
-
-// A caller of All keeps a map that nothing changes any more.
-func TestMapsOfAllNeverChange(t *testing.T) {
-	t.Parallel()
-	for mode, ttl := range cachingTTLs {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			storeFlags(t, f)
-			store := f.newStore(CacheTTL(ttl))
-			var held, copied []map[string]ld.VersionedData
-			for _, change := range []func() error{
-				all(store), upsert(store, flag("f", 2)), upsert(store, flag("new", 1)), upsert(store, deletedFlag("f", 3)),
-				initWith(store, flag("g", 1)), upsert(store, flag("g", 2)),
-			} {
-				require.NoError(t, change())
-				items, err := store.All(ld.Features)
-				require.NoError(t, err)
-				held, copied = append(held, items), append(copied, maps.Clone(items))
-			}
-			assert.Equal(t, copied, held)
-		})
-	}
-}
-
 func TestAllReturnsTheSameMapIfNothingChanged(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	storeFlags(t, f)
-	store := f.newStore(CacheTTL(time.Nanosecond))
+	store := f.expiring()
 	readAll := func() uintptr {
 		items, err := store.All(ld.Features)
 		require.NoError(t, err)
@@ -177,65 +139,54 @@ func (k countingKind) GetDefaultItem() interface{} {
 
 func TestKnownRowsAreNotDecoded(t *testing.T) {
 	t.Parallel()
-	for mode, options := range readingModes {
-		if mode == "no cache" {
-			continue // it keeps no items
-		}
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			kind := countingKind{decoded: new(atomic.Int64)}
-			a, found, written, updated := &experiment{ID: "a"}, &experiment{ID: "found"}, &experiment{ID: "written"}, &experiment{ID: "updated"}
-			writer, store := f.newStore(), f.newStore(options...)
-			require.NoError(t, writer.Upsert(experiments, found))
-			data := allData()
-			data[kind] = map[string]ld.VersionedData{"found": found, "written": written}
-			require.NoError(t, store.Init(data))
-			require.NoError(t, store.Upsert(kind, updated))
-			assertAll(t, store, kind, found, written, updated)
-			assert.Zero(t, kind.decoded.Load(), "this process has put them there, or found them as they were to be")
+	f := newFixture(t)
+	kind := countingKind{decoded: new(atomic.Int64)}
+	a, found, written, updated := &experiment{ID: "a"}, &experiment{ID: "found"}, &experiment{ID: "written"}, &experiment{ID: "updated"}
+	writer, store := f.newStore(), f.expiring()
+	require.NoError(t, writer.Upsert(experiments, found))
+	data := allData()
+	data[kind] = map[string]ld.VersionedData{"found": found, "written": written}
+	require.NoError(t, store.Init(data))
+	require.NoError(t, store.Upsert(kind, updated))
+	assertAll(t, store, kind, found, written, updated)
+	assert.Zero(t, kind.decoded.Load(), "this process has put them there, or found them as they were to be")
 
-			require.NoError(t, writer.Upsert(experiments, a))
-			require.NoError(t, writer.Delete(experiments, "deleted", 1))
-			f.transport.reset()
-			for range 3 {
-				assertAll(t, store, kind, a, found, written, updated)
-				assertGet(t, store, kind, "a", a)
-				assertGet(t, store, kind, "deleted", nil)
-			}
-			assert.Len(t, f.transport.recorded(), 9)
-			assert.EqualValues(t, 2, kind.decoded.Load())
-		})
+	require.NoError(t, writer.Upsert(experiments, a))
+	require.NoError(t, writer.Delete(experiments, "deleted", 1))
+	f.transport.reset()
+	for range 3 {
+		assertAll(t, store, kind, a, found, written, updated)
+		assertGet(t, store, kind, "a", a)
+		assertGet(t, store, kind, "deleted", nil)
 	}
+	assert.Len(t, f.transport.recorded(), 9)
+	assert.EqualValues(t, 2, kind.decoded.Load())
 }
 
 // The table may have been filled from another environment, or by hand.
 func TestRowsThatDifferALittleAreDecoded(t *testing.T) {
 	t.Parallel()
+	f := newFixture(t)
 	asLong := flag("f", 7)
 	asLong.Salt = strings.ToUpper(asLong.Salt)
-	for mode, options := range readingModes {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			wrote, read := f.newStore(options...), f.newStore(options...)
-			require.NoError(t, wrote.Init(allData(flag("f", 7))))
-			for _, item := range []*ld.FeatureFlag{flag("f", 7), asLong, flagOfSize("f", 7, 100), nil, flag("f", 7)} {
-				if item != nil {
-					f.putFlagRow("f", rawItem{versionAttribute: number("7"), itemAttribute: text(jsonOf(t, item))})
-					assertHas(t, wrote, item)
-					assertHas(t, read, item)
-				} else {
-					f.deleteRow(rowKey{"features", "f"})
-					assertHas(t, wrote, nil)
-					assertHas(t, read, nil)
-				}
-			}
-			f.putFlagRow("f", rawItem{versionAttribute: number("8"), itemAttribute: text(jsonOf(t, flag("f", 7)))})
-			_, err := read.Get(ld.Features, "f")
-			require.NoError(t, err)
-			assert.Len(t, f.log.ofStores("ERROR:", "features/f is malformed"), 1, "its version is in the JSON too")
-		})
+	stores := []ld.FeatureStore{f.expiring(), f.expiring(), f.newStore(CacheTTL(0))}
+	require.NoError(t, stores[0].Init(allData(flag("f", 7))))
+	for _, item := range []*ld.FeatureFlag{flag("f", 7), asLong, flagOfSize("f", 7, 100), nil, flag("f", 7)} {
+		var want ld.VersionedData
+		if item == nil {
+			f.deleteRow(rowKey{"features", "f"})
+		} else {
+			want = item
+			f.putFlagRow("f", rawItem{versionAttribute: number("7"), itemAttribute: text(jsonOf(t, item))})
+		}
+		for _, store := range stores {
+			assertHas(t, store, want)
+		}
+	}
+	f.putFlagRow("f", rawItem{versionAttribute: number("8"), itemAttribute: text(jsonOf(t, flag("f", 7)))})
+	for i, store := range stores {
+		require.NoError(t, get(store, "f")())
+		assert.Len(t, f.log.ofStores("ERROR:", "features/f is malformed"), i+1, "its version is in the JSON too")
 	}
 }
 
@@ -262,58 +213,30 @@ func TestItemsNeedNotBeComparable(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
-			data := allData()
-			data[valueKind{}] = map[string]ld.VersionedData{"a": value("a", 1), "b": value("b", 1)}
 			for range 2 {
 				store := f.newStore(options...)
-				require.NoError(t, store.Init(data))
-				require.NoError(t, store.Upsert(valueKind{}, value("a", 2)))
-				require.NoError(t, store.Upsert(valueKind{}, value("a", 2)))
-				require.NoError(t, store.Delete(valueKind{}, "b", 2))
+				require.NoError(t, store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{
+					valueKind{}: {"a": value("a", 1), "b": value("b", 1)}}))
 				for range 2 {
+					require.NoError(t, store.Upsert(valueKind{}, value("a", 2)))
+					require.NoError(t, store.Delete(valueKind{}, "b", 2))
 					items, err := store.All(valueKind{})
 					require.NoError(t, err)
 					require.Len(t, items, 1)
 					item, err := store.Get(valueKind{}, "a")
 					require.NoError(t, err)
 					assert.Equal(t, 2, item.GetVersion())
-					assertGet(t, store, valueKind{}, "b", nil)
 				}
 			}
 		})
 	}
 }
 
-// As with other stores, the caller can recover. A later panic, in a goroutine of the
-// store, would end the process.
-func TestNilItemsPanicInTheCaller(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		for _, store := range []ld.FeatureStore{f.newStore(), f.newStore(CacheTTL(0)), f.newSDKStore(ld.Config{})} {
-			for _, item := range []ld.VersionedData{nil, (*ld.FeatureFlag)(nil)} {
-				assert.Panics(t, func() { _ = store.Upsert(ld.Features, item) })
-				assert.Panics(t, func() {
-					_ = store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{ld.Segments: {"s": nil}, experiments: {"e": nil}})
-				})
-			}
-			require.NoError(t, store.Upsert(ld.Features, flag("f", 1)))
-			assertGet(t, store, ld.Features, "absent", nil)
-		}
-	})
-}
-
-// A table that is shared by calls that come at the same time.
 func TestConcurrentMissesShareARequest(t *testing.T) {
 	t.Parallel()
 	const callers = 50
-	reads := map[string]func(ld.FeatureStore) (ld.VersionedData, error){
-		"Initialized": func(s ld.FeatureStore) (ld.VersionedData, error) { s.Initialized(); return flag("f", 1), nil },
-	}
-	for _, r := range overtaken {
-		reads[r.name] = r.read
-	}
-	for name, read := range reads {
-		for outcome, respond := range map[string]interceptor{"a result": holding(t, flag("f", 1)), "an error": denying()} {
+	for name := range map[string]bool{"Get": true, "All": true, "Initialized": true} {
+		for outcome, respond := range map[string]interceptor{"a result": holding(t, flag("f", 1), flag(initedKey, 1)), "an error": denying()} {
 			t.Run(name+", "+outcome, func(t *testing.T) {
 				t.Parallel()
 				inFakeTime(t, func(t *testing.T, f *fixture) {
@@ -322,28 +245,23 @@ func TestConcurrentMissesShareARequest(t *testing.T) {
 					var found, failed atomic.Int64
 					for range callers {
 						go func() {
-							if item, err := read(store); err != nil {
+							if _, err := calls[name](store, flag("f", 1)); err != nil {
 								failed.Add(1)
-							} else if item != nil {
+							} else {
 								found.Add(1)
 							}
 						}()
 					}
-					synctest.Wait()
-					assert.Len(t, f.transport.recorded(), 1)
 					time.Sleep(time.Second)
 					synctest.Wait()
 					assert.Len(t, f.transport.recorded(), 1)
-					assert.EqualValues(t, callers, found.Load()+failed.Load())
-					if outcome == "a result" {
-						assert.EqualValues(t, callers, found.Load())
-						return
-					}
-					f.transport.setInterceptor(holding(t, flag("f", 1)))
+					want := map[string]int64{"a result": callers, "an error": 0}[outcome]
+					assert.Equal(t, want, found.Load())
+					assert.Equal(t, callers-want, failed.Load())
+					f.transport.setInterceptor(holding(t, flag("f", 1), flag(initedKey, 1)))
 					time.Sleep(denialPause + time.Second)
-					item, err := read(store)
-					require.NoError(t, err, "errors are not kept")
-					assert.Equal(t, flag("f", 1), item)
+					_, err := calls[name](store, flag("f", 1))
+					assert.NoError(t, err, "errors are not kept")
 				})
 			})
 		}

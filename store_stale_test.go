@@ -458,21 +458,3 @@ func TestLastGoodItemOfAMalformedRow(t *testing.T) {
 		})
 	}
 }
-
-// With a negative TTL nothing is ever stale.
-func TestNothingIsStaleForEver(t *testing.T) {
-	for name, policy := range refreshPolicies {
-		t.Run(name, func(t *testing.T) {
-			inStaleTime(t, func(f *staleFixture) {
-				store := f.know(true, CacheTTL(-1), StaleValues(policy))
-				for _, fault := range []string{"none", "denials"} {
-					f.hold(2, faults[fault])
-					time.Sleep(1000 * time.Hour)
-					assertHas(f.t, store, flag("f", 1))
-					assertGet(f.t, store, ld.Features, "absent", nil)
-				}
-				assert.Empty(f.t, f.transport.recorded())
-			})
-		})
-	}
-}
