@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"runtime/debug"
@@ -28,8 +29,7 @@ type flight struct {
 	done     chan struct{}
 	began    time.Time
 	progress func() int64 // a number that grows while the work proceeds
-	err      error        // what follows is set before done is closed
-	panicked any
+	err      error        // set before done is closed; a panicError if the work panicked
 }
 
 func newFlight(progress func() int64) *flight {
@@ -41,8 +41,8 @@ func newFlight(progress func() int64) *flight {
 func (f *flight) run(work func() error) {
 	defer close(f.done)
 	defer func() {
-		if f.panicked = recover(); f.panicked != nil {
-			f.err = fmt.Errorf("panic: %v\n%s", f.panicked, debug.Stack())
+		if value := recover(); value != nil {
+			f.err = &panicError{value, debug.Stack()}
 		}
 	}()
 	f.err = work()
@@ -66,9 +66,7 @@ func (f *flight) result() error {
 func (f *flight) wait(patience time.Duration) bool {
 	if patience == forever || f.isDone() {
 		<-f.done
-		if f.panicked != nil {
-			panic(f.panicked)
-		}
+		rethrow(f.err)
 		return true
 	}
 	timer := time.NewTimer(time.Until(f.began.Add(patience)))
@@ -97,6 +95,47 @@ func (f *flight) isDone() bool {
 }
 
 func noProgress() int64 { return 0 }
+
+// A panicError is a panic of the application's client, or of one of its kinds.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
+
+// recovered does work whose panic is an error.
+func recovered(work func() error) error {
+	f := newFlight(nil)
+	f.run(work)
+	return f.err
+}
+
+// rethrow panics if an error is a panic.
+func rethrow(err error) {
+	if p := (*panicError)(nil); errors.As(err, &p) {
+		panic(p.value)
+	}
+}
+
+// A group runs functions at the same time. Its user waits for them, and gets their
+// panics.
+type group struct{ flights []*flight }
+
+func (g *group) start(run func()) {
+	f := newFlight(nil)
+	g.flights = append(g.flights, f)
+	go f.run(func() error {
+		run()
+		return nil
+	})
+}
+
+func (g *group) wait() {
+	for _, f := range g.flights {
+		f.wait(forever)
+	}
+}
 
 // flights are the reads of a store that are under way, one for each key. They know
 // whether the table is slow: then nobody waits for them who knows what to serve.

@@ -41,6 +41,7 @@ type replica struct {
 	mu       sync.Mutex // held while something is stored, never across a request
 	changes  uint64     // so far
 	replaced uint64     // the change that last replaced everything
+	listed   uint64     // the change with which all was last found that there is
 	counts   recordCounts
 }
 
@@ -80,6 +81,9 @@ func (rec *record) known() ld.VersionedData {
 // may be nil.
 func (rec *record) hasRow() bool { return rec != nil && !rec.row.isNone() && rec.state == saved }
 
+// isVisible reports whether All returns the record's item. The record may be nil.
+func (rec *record) isVisible() bool { return rec != nil && rec.item != nil && !rec.item.IsDeleted() }
+
 func (rec *record) isAbsent() bool { return rec.item == nil && rec.row.isNone() }
 
 func (rec *record) version() int {
@@ -97,6 +101,12 @@ func (rec *record) isNewerThan(row rowID) bool { return row.isNone() || rec.vers
 // than its own absence can't be told.
 func (rec *record) isOlderThan(row rowID) bool {
 	return !row.isNone() && !rec.isAbsent() && row.version > rec.version()
+}
+
+// mayBeNewerThan reports whether an eventually consistent read that has found a row
+// may be behind the one that the record is of. The record may be nil.
+func (rec *record) mayBeNewerThan(row rowID) bool {
+	return rec != nil && rec.state == saved && !rec.isOf(row) && !rec.isOlderThan(row)
 }
 
 // isOf reports whether a row brings nothing new: it is the record's, and newer than
@@ -198,7 +208,7 @@ func (r *replica) fill() *completeSet {
 	r.records.Range(func(key, known any) bool {
 		rec := known.(*record)
 		isWhole = isWhole && (rec.item != nil || rec.row.isNone() || rec.state != saved)
-		if rec.item != nil && !rec.item.IsDeleted() {
+		if rec.isVisible() {
 			items[key.(string)] = rec.item
 		}
 		return isWhole
@@ -232,7 +242,8 @@ func (r *replica) begin(consistent bool) moment {
 func (r *replica) note(since moment, f *found) (item ld.VersionedData, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.replaced > since.changes || r.isAhead(since, f) {
+	wasMissing := r.listed > since.changes && !f.row.isNone() && r.record(f.key) == nil // when all were read
+	if r.replaced > since.changes || wasMissing || r.isAhead(since, f) {
 		return nil, false
 	}
 	return r.serve(r.merge(since, f), f)
@@ -276,6 +287,8 @@ func (r *replica) noteAll(since moment, rows []found) (items map[string]ld.Versi
 	if !ok || r.ttl == 0 {
 		return served, ok
 	}
+	r.changes++
+	r.listed = r.changes
 	set := completeSet{expires: r.expiry(r.complete.Load() == nil)}
 	if old := r.complete.Load(); old != nil {
 		set.items = old.items // the same for callers that look whether anything has changed
@@ -362,15 +375,15 @@ func (r *replica) serve(rec *record, f *found) (item ld.VersionedData, ok bool) 
 	return rec.item, true
 }
 
-// put makes a record the one of a key, as the next change. Its item has changed.
+// put makes a record the one of a key, as the next change. Its item has changed, and
+// so does the map of all items, unless it was deleted before and after.
 func (r *replica) put(key string, known, rec *record) {
 	r.changes++
 	rec.change = r.changes
 	r.count(known, key, -1)
 	r.count(rec, key, 1)
 	r.records.Store(key, rec)
-	hadItem := known != nil && known.item != nil
-	if set := r.complete.Load(); set != nil && set.items != nil && (hadItem || rec.item != nil) {
+	if set := r.complete.Load(); set != nil && set.items != nil && (known.isVisible() || rec.isVisible()) {
 		r.complete.Store(&completeSet{expires: set.expires})
 	}
 	if r.counts.absent > maxAbsent || r.counts.absentBytes > maxAbsentBytes {

@@ -280,9 +280,9 @@ func (s *store) findAll(r *replica, consistent bool, progress func()) ([]found, 
 	rows := make([]found, 0, r.size())
 	err := s.query(s.ctx, r.namespace, consistent, func(page []row) {
 		progress()
-		var decoding sync.WaitGroup
+		var decoding group
 		for part := range slices.Chunk(page, len(page)/runtime.GOMAXPROCS(0)+1) {
-			decoding.Go(func() {
+			decoding.start(func() {
 				decoded := make([]found, len(part))
 				for i, row := range part {
 					decoded[i] = r.decode(row)
@@ -292,7 +292,7 @@ func (s *store) findAll(r *replica, consistent bool, progress func()) ([]found, 
 				rows = append(rows, decoded...)
 			})
 		}
-		decoding.Wait()
+		decoding.wait()
 	})
 	return rows, err
 }
@@ -300,8 +300,8 @@ func (s *store) findAll(r *replica, consistent bool, progress func()) ([]found, 
 // query reads all rows of a partition, and calls a function with those of each page
 // while it asks for the next one. The rows are valid during the call.
 func (s *store) query(ctx context.Context, namespace string, consistent bool, page func([]row)) error {
-	var pages sync.WaitGroup
-	defer pages.Wait()
+	var pages group
+	defer pages.wait()
 	var next *rowKey
 	for {
 		var response *response
@@ -313,7 +313,7 @@ func (s *store) query(ctx context.Context, namespace string, consistent bool, pa
 			return err
 		}
 		next = response.next
-		pages.Go(func() {
+		pages.start(func() {
 			defer response.release()
 			page(response.rows)
 		})

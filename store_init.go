@@ -187,6 +187,7 @@ func (s *store) writeBatches(ctx context.Context, p *kindPlan, rows []row, write
 		return nil
 	}
 	invalid, err := writer.write(ctx, p.replica.namespace, rows)
+	rethrow(err)
 	for _, key := range invalid {
 		s.refuse(p.replica, p.items[key], errors.New("DynamoDB calls it invalid"))
 	}
@@ -211,13 +212,16 @@ func (s *store) newBatchWriter() *batchWriter {
 	return &batchWriter{table: s.table.name, send: func(
 		ctx context.Context, namespace string, requests []*dynamodb.WriteRequest,
 	) (unprocessed []*dynamodb.WriteRequest, throttled, err error) {
-		err = s.outage.run(ctx, target{batchWriteItem, rowKey{namespace: namespace}}, func() (err error) {
-			unprocessed, err = s.table.batchWrite(ctx, namespace, requests)
-			if throttled = nil; isThrottle(err) {
-				unprocessed, throttled = requests, err
-				return nil // this is the batchWriter's business, and no failure yet
-			}
-			return err
+		of := target{batchWriteItem, rowKey{namespace: namespace}}
+		err = recovered(func() error { // the batchWriter's goroutines would end the process
+			return s.outage.run(ctx, of, func() (err error) {
+				unprocessed, err = s.table.batchWrite(ctx, namespace, requests)
+				if throttled = nil; isThrottle(err) {
+					unprocessed, throttled = requests, err
+					return nil // this is the batchWriter's business, and no failure yet
+				}
+				return err
+			})
 		})
 		return unprocessed, throttled, err
 	}}

@@ -131,11 +131,7 @@ func (s *store) probe(ctx context.Context, of target) error {
 // panics, they fail.
 func quietly(run runner) runner {
 	return func(ctx context.Context, of target, request func() error) error {
-		return run(ctx, of, func() error {
-			f := newFlight(nil)
-			f.run(request)
-			return f.err
-		})
+		return run(ctx, of, func() error { return recovered(request) })
 	}
 }
 

@@ -1,0 +1,472 @@
+package lddynamodb
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+)
+
+// expiring makes a store that waits for the table in each read, and keeps what it has
+// read.
+func (f *fixture) expiring() ld.FeatureStore {
+	return f.newStore(CacheTTL(time.Nanosecond), StaleValues(EvictStaleValues))
+}
+
+// knowing has ways to get to know something of the table of storeFlags, the number of
+// reads that they take, and what costs no request then.
+var knowing = map[string]struct {
+	know  func(f *fixture, s ld.FeatureStore) error
+	reads int
+	get   map[string]ld.VersionedData
+	all   []ld.VersionedData // nil: it is not known
+}{
+	"Gets": {func(_ *fixture, s ld.FeatureStore) error {
+		_, _ = get(s, "deleted")(), get(s, "absent")()
+		return get(s, "f")()
+	}, 3, map[string]ld.VersionedData{"f": flag("f", 1), "deleted": nil, "absent": nil}, nil},
+	"All": {func(_ *fixture, s ld.FeatureStore) error { return all(s)() }, 1,
+		map[string]ld.VersionedData{"f": flag("f", 1), "deleted": nil}, []ld.VersionedData{flag("f", 1)}},
+	"All, and a Get of what another process has made since": {func(f *fixture, s ld.FeatureStore) error {
+		_, _ = all(s)(), f.newStore(DynamoClient(f.client)).Upsert(ld.Features, flag("new", 1))
+		return get(s, "new")()
+	}, 2, map[string]ld.VersionedData{"new": flag("new", 1)}, []ld.VersionedData{flag("f", 1), flag("new", 1)}},
+	"Init": {func(_ *fixture, s ld.FeatureStore) error { return s.Init(allData(flag("f", 3), flag("new", 1))) }, 3,
+		map[string]ld.VersionedData{"f": flag("f", 3), "new": flag("new", 1)},
+		[]ld.VersionedData{flag("f", 3), flag("new", 1)}},
+	"Init that removes what was known": {func(_ *fixture, s ld.FeatureStore) error {
+		_ = get(s, "f")()
+		return s.Init(allData(flag("new", 1)))
+	}, 4, map[string]ld.VersionedData{"f": nil}, []ld.VersionedData{flag("new", 1)}},
+	"All and updates": {func(_ *fixture, s ld.FeatureStore) error {
+		_, _, _ = all(s)(), s.Upsert(ld.Features, flag("deleted", 3)), s.Upsert(ld.Features, flag("new", 1))
+		return s.Delete(ld.Features, "f", 2)
+	}, 1, map[string]ld.VersionedData{"f": nil, "deleted": flag("deleted", 3), "new": flag("new", 1)},
+		[]ld.VersionedData{flag("deleted", 3), flag("new", 1)}},
+	"an update and a Get, and All": {func(_ *fixture, s ld.FeatureStore) error {
+		_, _ = s.Upsert(ld.Features, flag("new", 1)), get(s, "absent")()
+		return all(s)()
+	}, 2, map[string]ld.VersionedData{"absent": nil}, []ld.VersionedData{flag("f", 1), flag("new", 1)}},
+	"an update": {func(_ *fixture, s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 2)) }, 0,
+		map[string]ld.VersionedData{"f": flag("f", 2)}, nil},
+	"updates that lose against newer versions": {func(_ *fixture, s ld.FeatureStore) error {
+		_ = s.Upsert(ld.Features, flag("f", 0))
+		return s.Upsert(ld.Features, flag("deleted", 1))
+	}, 2, map[string]ld.VersionedData{"f": flag("f", 1), "deleted": nil}, nil},
+}
+
+func TestWhatIsKnownCostsNoRequest(t *testing.T) {
+	t.Parallel()
+	for mode, ttl := range cachingTTLs {
+		for name, c := range knowing {
+			t.Run(mode+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				f := newFixture(t)
+				storeFlags(t, f)
+				f.transport.reset()
+				store := f.newStore(CacheTTL(ttl))
+				require.NoError(t, c.know(f, store))
+				assert.Len(t, f.transport.recorded("GetItem", "Query"), c.reads)
+				f.transport.reset()
+				for range 2 {
+					for key, want := range c.get {
+						assertGet(t, store, ld.Features, key, want)
+					}
+					if c.all != nil {
+						assertAll(t, store, ld.Features, c.all...)
+					}
+				}
+				assert.Empty(t, f.transport.recorded())
+			})
+		}
+	}
+}
+
+func TestWithTTLZeroEveryReadReadsTheTable(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	storeFlags(t, f)
+	store := f.newStore(CacheTTL(0))
+	require.NoError(t, store.Init(allData(flag("f", 2))))
+	f.transport.reset()
+	for range 3 {
+		assertGet(t, store, ld.Features, "f", flag("f", 2))
+		assertGet(t, store, ld.Features, "absent", nil)
+		assertAll(t, store, ld.Features, flag("f", 2))
+	}
+	assert.Len(t, f.transport.recorded("GetItem"), 6)
+	assert.Len(t, f.transport.recorded("Query"), 3)
+}
+
+func TestAllReturnsTheSameMapIfNothingChanged(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	storeFlags(t, f)
+	store := f.expiring()
+	readAll := func() uintptr {
+		items, err := store.All(ld.Features)
+		require.NoError(t, err)
+		return reflect.ValueOf(items).Pointer()
+	}
+	first := readAll()
+	assert.Equal(t, first, readAll())
+	require.NoError(t, f.newStore().Upsert(ld.Features, flag("f", 2)))
+	changed := readAll()
+	assert.NotEqual(t, first, changed)
+	require.NoError(t, f.newStore().Delete(ld.Features, "deleted", 3))
+	assert.Equal(t, changed, readAll(), "what is deleted is not in it")
+}
+
+// A countingKind is that of experiments, and counts how many are decoded.
+type countingKind struct {
+	experimentKind
+	decoded *atomic.Int64
+}
+
+func (k countingKind) GetDefaultItem() interface{} {
+	k.decoded.Add(1)
+	return k.experimentKind.GetDefaultItem()
+}
+
+func TestKnownRowsAreNotDecoded(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	kind := countingKind{decoded: new(atomic.Int64)}
+	a, found, written, updated := &experiment{ID: "a"}, &experiment{ID: "found"}, &experiment{ID: "written"}, &experiment{ID: "updated"}
+	writer, store := f.newStore(), f.expiring()
+	require.NoError(t, writer.Upsert(experiments, found))
+	data := allData()
+	data[kind] = map[string]ld.VersionedData{"found": found, "written": written}
+	require.NoError(t, store.Init(data))
+	require.NoError(t, store.Upsert(kind, updated))
+	assertAll(t, store, kind, found, written, updated)
+	assert.Zero(t, kind.decoded.Load(), "this process has put them there, or found them as they were to be")
+
+	require.NoError(t, writer.Upsert(experiments, a))
+	require.NoError(t, writer.Delete(experiments, "deleted", 1))
+	f.transport.reset()
+	for range 3 {
+		assertAll(t, store, kind, a, found, written, updated)
+		assertGet(t, store, kind, "a", a)
+		assertGet(t, store, kind, "deleted", nil)
+	}
+	assert.Len(t, f.transport.recorded(), 9)
+	assert.EqualValues(t, 2, kind.decoded.Load())
+}
+
+// The table may have been filled from another environment, or by hand.
+func TestRowsThatDifferALittleAreDecoded(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	asLong := flag("f", 7)
+	asLong.Salt = strings.ToUpper(asLong.Salt)
+	stores := []ld.FeatureStore{f.expiring(), f.expiring(), f.newStore(CacheTTL(0))}
+	require.NoError(t, stores[0].Init(allData(flag("f", 7))))
+	for _, item := range []*ld.FeatureFlag{flag("f", 7), asLong, flagOfSize("f", 7, 100), nil, flag("f", 7)} {
+		var want ld.VersionedData
+		if item == nil {
+			f.deleteRow(rowKey{"features", "f"})
+		} else {
+			want = item
+			f.putFlagRow("f", rawItem{versionAttribute: number("7"), itemAttribute: text(jsonOf(t, item))})
+		}
+		for _, store := range stores {
+			assertHas(t, store, want)
+		}
+	}
+	f.putFlagRow("f", rawItem{versionAttribute: number("8"), itemAttribute: text(jsonOf(t, flag("f", 7)))})
+	for i, store := range stores {
+		require.NoError(t, get(store, "f")())
+		assert.Len(t, f.log.ofStores("ERROR:", "features/f is malformed"), i+1, "its version is in the JSON too")
+	}
+}
+
+// A valueKind has items that can't be compared.
+type valueKind struct{ experimentKind }
+
+type valueItem struct{ experiment }
+
+func (valueKind) GetNamespace() string        { return "values" }
+func (valueKind) GetDefaultItem() interface{} { return &valueItem{} }
+func (valueKind) MakeDeletedItem(key string, version int) ld.VersionedData {
+	return valueItem{experiment{ID: key, Revision: version, Abandoned: true}}
+}
+func (v valueItem) GetKey() string  { return v.ID }
+func (v valueItem) GetVersion() int { return v.Revision }
+func (v valueItem) IsDeleted() bool { return v.Abandoned }
+
+func TestItemsNeedNotBeComparable(t *testing.T) {
+	t.Parallel()
+	value := func(key string, version int) valueItem {
+		return valueItem{experiment{ID: key, Revision: version, Shares: map[string]float64{"a": 1}}}
+	}
+	for mode, options := range modes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			for range 2 {
+				store := f.newStore(options...)
+				require.NoError(t, store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{
+					valueKind{}: {"a": value("a", 1), "b": value("b", 1)}}))
+				for range 2 {
+					require.NoError(t, store.Upsert(valueKind{}, value("a", 2)))
+					require.NoError(t, store.Delete(valueKind{}, "b", 2))
+					items, err := store.All(valueKind{})
+					require.NoError(t, err)
+					require.Len(t, items, 1)
+					item, err := store.Get(valueKind{}, "a")
+					require.NoError(t, err)
+					assert.Equal(t, 2, item.GetVersion())
+				}
+			}
+		})
+	}
+}
+
+func TestConcurrentMissesShareARequest(t *testing.T) {
+	t.Parallel()
+	const callers = 50
+	for name := range map[string]bool{"Get": true, "All": true, "Initialized": true} {
+		for outcome, respond := range map[string]interceptor{"a result": holding(t, flag("f", 1), flag(initedKey, 1)), "an error": denying()} {
+			t.Run(name+", "+outcome, func(t *testing.T) {
+				t.Parallel()
+				inFakeTime(t, func(t *testing.T, f *fixture) {
+					f.transport.setInterceptor(answersLate(time.Second).over(respond))
+					store := f.newStore()
+					var found, failed atomic.Int64
+					for range callers {
+						go func() {
+							if _, err := calls[name](store, flag("f", 1)); err != nil {
+								failed.Add(1)
+							} else {
+								found.Add(1)
+							}
+						}()
+					}
+					time.Sleep(time.Second)
+					synctest.Wait()
+					assert.Len(t, f.transport.recorded(), 1)
+					want := map[string]int64{"a result": callers, "an error": 0}[outcome]
+					assert.Equal(t, want, found.Load())
+					assert.Equal(t, callers-want, failed.Load())
+					f.transport.setInterceptor(holding(t, flag("f", 1), flag(initedKey, 1)))
+					time.Sleep(denialPause + time.Second)
+					_, err := calls[name](store, flag("f", 1))
+					assert.NoError(t, err, "errors are not kept")
+				})
+			})
+		}
+	}
+}
+
+// Updates don't prolong the life of what All returns, which would keep changes by
+// other processes out of it for as long as there are updates.
+func TestUpdatesKeepTheExpiryOfAll(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.transport.setInterceptor(holding(t, flag("f", 1), flag("g", 1)))
+		store := f.newStore(CacheTTL(time.Minute))
+		assertAll(t, store, ld.Features, flag("f", 1), flag("g", 1))
+		time.Sleep(29 * time.Second)
+		require.NoError(t, store.Upsert(ld.Features, flag("f", 2)))
+		f.transport.setInterceptor(holding(t, flag("f", 2), flag("g", 2)))
+		assertAll(t, store, ld.Features, flag("f", 2), flag("g", 1))
+		time.Sleep(31 * time.Second)
+		assertAll(t, store, ld.Features, flag("f", 2), flag("g", 2))
+	})
+}
+
+// Processes that start together would read together for ever, were it not for
+// expiries at random moments: in the second half of the first TTL, later in the last
+// tenth.
+func TestExpiriesAreSpread(t *testing.T) {
+	t.Parallel()
+	const n, ttl = 200, time.Minute
+	reads := map[string]func(stores []ld.FeatureStore, i int) error{
+		"items":        func(s []ld.FeatureStore, i int) error { return get(s[0], fmt.Sprint("f", i))() },
+		"absent items": func(s []ld.FeatureStore, i int) error { return get(s[0], fmt.Sprint("absent", i))() },
+		"all items":    func(s []ld.FeatureStore, i int) error { return all(s[i])() },
+	}
+	for name, read := range reads {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				var flags []*ld.FeatureFlag
+				var stores []ld.FeatureStore
+				for i := range n {
+					flags = append(flags, flag(fmt.Sprint("f", i), 1))
+					stores = append(stores, f.newStore(CacheTTL(ttl)))
+				}
+				f.transport.setInterceptor(holding(t, flags...))
+				readAll := func() (requests int) {
+					f.transport.reset()
+					for i := range n {
+						require.NoError(t, read(stores, i))
+					}
+					return len(f.transport.recorded())
+				}
+				spreadOver := func(first time.Duration) {
+					require.Equal(t, n, readAll())
+					time.Sleep(first - time.Nanosecond)
+					assert.Zero(t, readAll(), "never before")
+					time.Sleep((ttl - first) / 2)
+					assert.InDelta(t, n/2, readAll(), n/4)
+				}
+				spreadOver(ttl / 2)
+				time.Sleep(ttl) // now all that is known expires together
+				spreadOver(ttl - ttl/10)
+			})
+		})
+	}
+}
+
+func TestInitializedIsAskedForUntilItIsTrue(t *testing.T) {
+	t.Parallel()
+	for mode, ttl := range ttls {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				store, filled := f.newStore(CacheTTL(ttl)), f.newStore(CacheTTL(ttl))
+				for range 10 {
+					assert.False(t, store.Initialized())
+				}
+				requests := len(f.transport.recorded())
+				assert.Equal(t, map[bool]int{true: 10, false: 1}[ttl == 0], requests)
+				// The row has its keys only, but for the store any attributes will do.
+				f.transport.setInterceptor(holding(t, flag(initedKey, 1)))
+				time.Sleep(DefaultCacheTTL) // a process has to notice at some time
+				for range 10 {
+					assert.True(t, store.Initialized())
+					time.Sleep(100 * time.Hour)
+				}
+				assert.Len(t, f.transport.recorded(), requests+1)
+
+				assert.NoError(t, filled.Init(allData()))
+				f.transport.reset()
+				assert.True(t, filled.Initialized())
+				assert.Empty(t, f.transport.recorded())
+			})
+		})
+	}
+}
+
+// inEventualTime runs a test in fake time, with a TTL of zero and one that is over at
+// once, on a store with eventually consistent reads. The table has version 1 of the
+// flag f.
+func inEventualTime(t *testing.T, test func(t *testing.T, f *fixture, store ld.FeatureStore)) {
+	t.Parallel()
+	for mode, ttl := range map[string]time.Duration{"no cache": 0, "expires at once": time.Nanosecond} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				f.transport.setInterceptor(holding(t, flag("f", 1)))
+				test(t, f, f.newStore(CacheTTL(ttl), ConsistentReads(false), RequestTimeout(time.Minute)))
+			})
+		})
+	}
+}
+
+func isConsistent(t *testing.T, r *sentRequest) bool {
+	var input struct{ ConsistentRead bool }
+	require.NoError(t, json.Unmarshal(r.body, &input))
+	return input.ConsistentRead
+}
+
+// assertReads reads, and checks that all reads since the last check were consistent or
+// that none was.
+func (f *fixture) assertReads(t *testing.T, store ld.FeatureStore, consistent bool) {
+	t.Helper()
+	time.Sleep(time.Nanosecond) // the TTL
+	require.NoError(t, get(store, "f")())
+	require.NoError(t, all(store)())
+	for _, r := range f.transport.recorded("GetItem", "Query") {
+		assert.Equal(t, consistent, isConsistent(t, r), "%s %s", r.action, r.body)
+	}
+	f.transport.reset()
+}
+
+func TestReadsAreConsistentByDefault(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) { f.assertReads(t, f.newStore(), true) })
+}
+
+// A replica of DynamoDB's that has not got this process's own write yet would show
+// what was before it.
+func TestEventualReadsAreConsistentDuringAndAfterAWrite(t *testing.T) {
+	for action := range callOf {
+		t.Run(action, func(t *testing.T) {
+			inEventualTime(t, func(t *testing.T, f *fixture, store ld.FeatureStore) {
+				f.assertReads(t, store, false)
+				if action == "GetItem" || action == "Query" {
+					return
+				}
+				held := f.holdRequest(action, "").during(func() error {
+					_, err := callOf[action](store, flag("f", 2))
+					return err
+				})
+				for range 3 {
+					time.Sleep(3 * time.Second)
+					f.assertReads(t, store, true)
+				}
+				held.finish()
+				for _, pause := range []time.Duration{0, time.Second, 3 * time.Second} {
+					time.Sleep(pause)
+					f.assertReads(t, store, true)
+				}
+				time.Sleep(time.Minute)
+				f.transport.setInterceptor(failing(conditionFailed, "PutItem").over(holding(t, flag("f", 2))))
+				f.assertReads(t, store, false)
+				require.NoError(t, store.Upsert(ld.Features, flag("f", 2)))
+				store.Initialized()
+				f.assertReads(t, store, true) // so were those that decided about the update
+			})
+		})
+	}
+}
+
+// One of DynamoDB's replicas can be behind another one that was read before.
+func TestEventualReadsDoNotGoBehind(t *testing.T) {
+	for name, c := range map[string]struct{ newer, older []*ld.FeatureFlag }{
+		"an update":      {[]*ld.FeatureFlag{flag("f", 2)}, []*ld.FeatureFlag{flag("f", 1)}},
+		"the first one":  {[]*ld.FeatureFlag{flag("f", 2)}, nil},
+		"that it's gone": {nil, []*ld.FeatureFlag{flag("f", 1)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inEventualTime(t, func(t *testing.T, f *fixture, store ld.FeatureStore) {
+				assertHas(t, store, flag("f", 1))
+				newer, older := holding(t, c.newer...), holding(t, c.older...)
+				var want ld.VersionedData
+				if c.newer != nil {
+					want = c.newer[0]
+				}
+				f.transport.setInterceptor(newer)
+				time.Sleep(time.Nanosecond)
+				assertHas(t, store, want)
+				f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+					if isConsistent(t, r) {
+						return newer(r, send)
+					}
+					return older(r, send)
+				})
+				for range 3 {
+					time.Sleep(time.Nanosecond)
+					assertHas(t, store, want)
+				}
+				f.transport.setInterceptor(older) // now it is so
+				time.Sleep(time.Nanosecond)
+				item, err := store.Get(ld.Features, "f")
+				require.NoError(t, err)
+				assert.Equal(t, c.older != nil, item != nil)
+			})
+		})
+	}
+}
