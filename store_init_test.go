@@ -257,7 +257,7 @@ func TestInitThatCloseEnds(t *testing.T) {
 		store := f.newStore()
 		call := f.holdRequest("Query", "features").during(initWith(store, flag("f", 2)))
 		assertGet(t, store, ld.Features, "f", flag("f", 2))
-		require.ErrorContains(t, store.(io.Closer).Close(), "closed with 1 items")
+		require.ErrorContains(t, store.(io.Closer).Close(), "closed before 1 items")
 		require.Error(t, <-call.result)
 		assertGet(t, store, ld.Features, "f", flag("f", 1))
 	})

@@ -322,7 +322,7 @@ func (p *process) fillsAgain() bool {
 	p.w.rows.mu.Lock()
 	defer p.w.rows.mu.Unlock()
 	isMissing := func(key modelKey) bool { return p.latest(key).isItem() && !p.w.rows.rows[key.String()].isItem() }
-	return p.w.rows.inited || (p.ttl > 0 && slices.ContainsFunc(modelKeys, isMissing))
+	return p.ttl > 0 && (p.w.rows.inited || slices.ContainsFunc(modelKeys, isMissing))
 }
 
 func (p *process) readEverything() {

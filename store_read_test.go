@@ -184,9 +184,8 @@ func TestRowsThatDifferALittleAreDecoded(t *testing.T) {
 		}
 	}
 	f.putFlagRow("f", rawItem{versionAttribute: number("8"), itemAttribute: text(jsonOf(t, flag("f", 7)))})
-	for i, store := range stores {
-		require.NoError(t, get(store, "f")())
-		assert.Len(t, f.log.ofStores("ERROR:", "features/f is malformed"), i+1, "its version is in the JSON too")
+	for _, store := range stores {
+		assertHas(t, store, flag("f", 8)) // the attribute counts
 	}
 }
 
@@ -397,40 +396,6 @@ func (f *fixture) assertReads(t *testing.T, store ld.FeatureStore, consistent bo
 func TestReadsAreConsistentByDefault(t *testing.T) {
 	t.Parallel()
 	inFakeTime(t, func(t *testing.T, f *fixture) { f.assertReads(t, f.newStore(), true) })
-}
-
-// A replica of DynamoDB's that has not got this process's own write yet would show
-// what was before it.
-func TestEventualReadsAreConsistentDuringAndAfterAWrite(t *testing.T) {
-	for action := range callOf {
-		t.Run(action, func(t *testing.T) {
-			inEventualTime(t, func(t *testing.T, f *fixture, store ld.FeatureStore) {
-				f.assertReads(t, store, false)
-				if action == "GetItem" || action == "Query" {
-					return
-				}
-				held := f.holdRequest(action, "").during(func() error {
-					_, err := callOf[action](store, flag("f", 2))
-					return err
-				})
-				for range 3 {
-					time.Sleep(3 * time.Second)
-					f.assertReads(t, store, true)
-				}
-				held.finish()
-				for _, pause := range []time.Duration{0, time.Second, 3 * time.Second} {
-					time.Sleep(pause)
-					f.assertReads(t, store, true)
-				}
-				time.Sleep(time.Minute)
-				f.transport.setInterceptor(failing(conditionFailed, "PutItem").over(holding(t, flag("f", 2))))
-				f.assertReads(t, store, false)
-				require.NoError(t, store.Upsert(ld.Features, flag("f", 2)))
-				store.Initialized()
-				f.assertReads(t, store, true) // so were those that decided about the update
-			})
-		})
-	}
 }
 
 // One of DynamoDB's replicas can be behind another one that was read before.

@@ -248,7 +248,7 @@ func TestCloseEndsTheWaitsOfAThrottledInit(t *testing.T) {
 		synctest.Wait()
 		closed := time.Now()
 
-		require.NoError(t, store.(io.Closer).Close())
+		require.ErrorContains(t, store.(io.Closer).Close(), "closed before 600 items could be written")
 
 		err := <-done
 		assert.Zero(t, time.Since(closed))
