@@ -229,7 +229,15 @@ func (r *replica) note(since uint64, f *found) (item ld.VersionedData, ok bool) 
 	return r.serve(r.merge(since, f), f)
 }
 
-// noteAll does the same for all rows of a partition, and returns the complete set.
+// noteWrite does the same for a write, which need not be made again: no Init is
+// carried out at the same time.
+func (r *replica) noteWrite(since uint64, f *found) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.merge(since, f)
+}
+
+// noteAll does what note does for all rows of a partition, and returns the complete set.
 func (r *replica) noteAll(since uint64, rows []found) (items map[string]ld.VersionedData, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

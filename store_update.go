@@ -177,11 +177,9 @@ func (s *store) put(run runner, r *replica, item *received, waiting *record) (st
 	}
 }
 
-// note stores what a write has found, even if everything was forgotten meanwhile.
+// note stores what a write has found.
 func (s *store) note(r *replica, since uint64, f *found) {
-	if _, ok := r.note(since, f); !ok {
-		r.note(r.begin(), f)
-	}
+	r.noteWrite(since, f)
 	s.logMalformed(*f)
 }
 
