@@ -81,6 +81,7 @@ func (run *linearRun) work(worker, calls int, random *rand.Rand) {
 	for range calls {
 		time.Sleep(rand.N(run.pause + 1))
 		key := run.keys[random.IntN(len(run.keys))]
+		begin := time.Since(run.begin) // before the version, so that a newer one never comes from an earlier call
 		version := int(run.versions.Add(1))
 		switch n := random.IntN(100); {
 		case n < 50:
@@ -88,13 +89,13 @@ func (run *linearRun) work(worker, calls int, random *rand.Rand) {
 		case n < 65:
 			run.all(worker)
 		case n < 85:
-			run.write(worker, map[string]registerCall{key: {"update", version}},
+			run.write(worker, begin, map[string]registerCall{key: {"update", version}},
 				func() error { return run.store.Upsert(ld.Features, flag(key, version)) })
 		case n < 95 || !run.inits:
-			run.write(worker, map[string]registerCall{key: {"delete", version}},
+			run.write(worker, begin, map[string]registerCall{key: {"delete", version}},
 				func() error { return run.store.Delete(ld.Features, key, version) })
 		default:
-			run.init(worker, version, random)
+			run.init(worker, begin, version, random)
 		}
 	}
 }
@@ -137,7 +138,7 @@ func visibleVersion(item ld.VersionedData) int {
 }
 
 // init has some of the flags in its data, and so removes the others.
-func (run *linearRun) init(worker, version int, random *rand.Rand) {
+func (run *linearRun) init(worker int, begin time.Duration, version int, random *rand.Rand) {
 	calls := make(map[string]registerCall)
 	data := allData()
 	for _, key := range run.keys {
@@ -149,13 +150,12 @@ func (run *linearRun) init(worker, version int, random *rand.Rand) {
 	}
 	run.initsBegun.Add(1)
 	defer run.initsEnded.Add(1)
-	run.write(worker, calls, func() error { return run.store.Init(data) })
+	run.write(worker, begin, calls, func() error { return run.store.Init(data) })
 }
 
 // write records what a call means for each flag. What the table refused is served
 // nevertheless.
-func (run *linearRun) write(worker int, calls map[string]registerCall, do func() error) {
-	begin := time.Since(run.begin)
+func (run *linearRun) write(worker int, begin time.Duration, calls map[string]registerCall, do func() error) {
 	_ = do()
 	end := time.Since(run.begin)
 	for key, call := range calls {

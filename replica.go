@@ -254,7 +254,15 @@ func (r *replica) isAhead(since moment, f *found) bool {
 	return !since.consistent && known != nil && !known.isKept() && !known.isOf(f.row) && !known.isOlderThan(f.row)
 }
 
-// noteAll does the same for all rows of a partition, and returns the complete set.
+// noteWrite does the same for a write, which need not be made again: no Init is
+// carried out at the same time.
+func (r *replica) noteWrite(since moment, f *found) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.merge(since, f)
+}
+
+// noteAll does what note does for all rows of a partition, and returns the complete set.
 func (r *replica) noteAll(since moment, rows []found) (items map[string]ld.VersionedData, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -130,6 +130,30 @@ func TestUpdateIsServedWhileItWaitsForAnInit(t *testing.T) {
 	})
 }
 
+// The response to an older update may be the later one.
+func TestUpdateThatWaitedForAnInitTakesNoNewerOneBack(t *testing.T) {
+	t.Parallel()
+	for mode, options := range outageModes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+				store := f.newStore(options...)
+				initial := f.holdRequest("Query", "features").during(initWith(store, flag("f", 1)))
+				older := f.holdResponse("PutItem", `"version":{"N":"2"}`)
+				result := make(chan error, 1)
+				go func() { result <- store.Upsert(ld.Features, flag("f", 2)) }()
+				synctest.Wait()
+				initial.finish()
+				<-older.arrived
+				require.NoError(t, store.Upsert(ld.Features, flag("f", 3)))
+				close(older.released)
+				require.NoError(t, <-result)
+				assertHas(t, store, flag("f", 3))
+			})
+		})
+	}
+}
+
 func TestCloseTellsWhatIsLost(t *testing.T) {
 	t.Parallel()
 	for name, items := range map[string][]ld.VersionedData{

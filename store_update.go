@@ -154,11 +154,9 @@ func (s *store) put(ctx context.Context, run runner, r *replica, item *received,
 	}
 }
 
-// note stores what a write has found, even if everything was forgotten meanwhile.
+// note stores what a write has found.
 func (s *store) note(r *replica, since moment, f *found) {
-	if _, ok := r.note(since, f); !ok {
-		r.note(r.begin(true), f)
-	}
+	r.noteWrite(since, f)
 	s.logMalformed(*f)
 }
 
