@@ -106,7 +106,7 @@ func storeGoroutines() []string {
 	var found []string
 	for _, stack := range all[1:] {
 		header, _, _ := strings.Cut(stack, "\n")
-		if strings.Contains(header, bubble) && strings.Contains(stack, "lddynamodb.(") {
+		if bubbleOf.FindString(header) == bubble && strings.Contains(stack, "lddynamodb.(") {
 			found = append(found, stack)
 		}
 	}
