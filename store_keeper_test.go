@@ -43,9 +43,12 @@ func TestWhenAndWhatTheKeeperAsks(t *testing.T) {
 			t.Parallel()
 			inFakeTime(t, func(t *testing.T, f *fixture) {
 				store := f.newStore(CacheTTL(0))
+				var mu sync.Mutex // for what follows
 				var times []time.Duration
 				var began time.Time
 				f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+					mu.Lock()
+					defer mu.Unlock()
 					if !began.IsZero() {
 						assert.Contains(t, string(r.body), c.asks)
 						times = append(times, time.Since(began)/time.Millisecond)
@@ -54,9 +57,13 @@ func TestWhenAndWhatTheKeeperAsks(t *testing.T) {
 				})
 				require.Error(t, c.call(store)())
 				synctest.Wait()
+				mu.Lock()
 				began = time.Now()
+				mu.Unlock()
 				time.Sleep(c.times[len(c.times)-1]*time.Millisecond + time.Millisecond)
 				synctest.Wait()
+				mu.Lock()
+				defer mu.Unlock()
 				assert.Equal(t, c.times, times)
 			})
 		})
