@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/awserr"
@@ -51,64 +50,6 @@ func assertTells(t *testing.T, err error, texts ...string) {
 	}
 	assert.NotContains(t, err.Error(), "\n")
 	assert.NotContains(t, err.Error(), "session-token")
-}
-
-func TestErrorsAreLoggedOncePerOutage(t *testing.T) {
-	t.Parallel()
-	for name, refused := range refusals {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(CacheTTL(0), RequestTimeout(time.Second))
-				for outage := 1; outage <= 2; outage++ {
-					f.transport.setInterceptor(failing(refused.answer))
-					assert.Equal(t, outage == 2, store.Initialized(), "once it has received an Init")
-					for _, action := range []string{"GetItem", "Query", "PutItem", "BatchWriteItem"} {
-						_, err := storeCalls[action](store, 1)
-						require.Error(t, err, action)
-					}
-					for range 3 { // what was refused is served by now
-						for _, call := range storeCalls {
-							_, _ = call(store, 1)
-						}
-						time.Sleep(time.Minute)
-					}
-					lines := f.log.ofStores()
-					require.Len(t, lines, 2*outage-1, "a beginning for each end, and one more")
-					line := lines[len(lines)-1]
-					for _, text := range []string{"WARN:", f.table, refused.code, refused.remedy} {
-						assert.Contains(t, line, text)
-					}
-					f.transport.setInterceptor(nil)
-					time.Sleep(time.Minute)
-					assert.Len(t, f.log.ofStores("INFO:", f.table, "can be used again"), outage)
-				}
-			})
-		})
-	}
-}
-
-func TestInitializedTellsItsCauseOnce(t *testing.T) {
-	t.Parallel()
-	for name, refused := range refusals {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(CacheTTL(0))
-				f.transport.setInterceptor(failing(refused.answer))
-
-				for range 3 {
-					assert.False(t, store.Initialized())
-				}
-
-				lines := f.log.ofStores()
-				require.Len(t, lines, 1)
-				for _, text := range []string{"WARN:", "GetItem $inited/$inited", refused.code, refused.remedy} {
-					assert.Contains(t, lines[0], text)
-				}
-			})
-		})
-	}
 }
 
 // These never get as far as to DynamoDB.

@@ -151,7 +151,7 @@ func (f *fixture) breakDown(during func()) {
 func (f *fixture) awaitEndOfOutages() {
 	f.tb.Helper()
 	require.Eventually(f.tb, func() bool {
-		return len(f.log.ofStores("WARN:", "can be used again")) == len(f.log.ofStores("WARN:", "can't be used"))
+		return len(f.log.ofStores("WARN:", "can be used again")) == len(f.log.ofStores("WARN:", "can't be used: "))
 	}, hangGuard, 10*time.Millisecond)
 }
 

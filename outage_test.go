@@ -101,12 +101,15 @@ func checkCallsFail(t *testing.T, store ld.FeatureStore, fIsKnown bool, version 
 			return err
 		},
 		"Upsert": func() error { return store.Upsert(experiments, x) },
-		"Init": func() error {
-			return store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{experiments: {"x": x}})
-		},
 	} {
 		assert.LessOrEqual(t, elapsed(func() { assert.Error(t, call(), name) }), longest, name)
 	}
+	if longest == 0 {
+		return // it may wait for a late write that is just being made
+	}
+	assert.LessOrEqual(t, elapsed(func() {
+		assert.Error(t, store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{experiments: {"x": x}}))
+	}), 2*longest)
 }
 
 // A failure counts at once, and for a moment only: the first look is soon. Of less
@@ -312,8 +315,8 @@ func TestRowThatCantBeWrittenTakesNothingElseAway(t *testing.T) {
 				require.NoError(t, store.Init(allData(flag("f", 1))))
 				f.transport.setInterceptor(onRow("bad", fault, "PutItem"))
 				require.Error(t, store.Upsert(ld.Features, flag("bad", 1)))
-				time.Sleep(time.Minute)
-				for i := range 100 {
+				time.Sleep(10 * time.Second)
+				for i := range 20 {
 					assertGet(t, store, ld.Features, "f", flag("f", 1))
 					assertGet(t, store, ld.Features, "bad", flag("bad", 1))
 					require.NoError(t, all(store)())
@@ -322,7 +325,7 @@ func TestRowThatCantBeWrittenTakesNothingElseAway(t *testing.T) {
 				}
 				f.transport.setInterceptor(nil)
 				assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), 5*time.Second+timeStep)
-				f.requireHolds([]ld.VersionedData{flag("f", 1), flag("g", 100), flag("bad", 1)})
+				f.requireHolds([]ld.VersionedData{flag("f", 1), flag("g", 20), flag("bad", 1)})
 			})
 		})
 	}

@@ -128,6 +128,9 @@ func TestLookAtStart(t *testing.T) {
 func TestLookAtStartEndsWithClose(t *testing.T) {
 	t.Parallel()
 	inFakeTime(t, func(t *testing.T, f *fixture) {
+		f.newStore() // the deprecated constructor doesn't look: it knows nothing of the mode
+		synctest.Wait()
+		assert.Empty(t, f.transport.recorded())
 		f.transport.setInterceptor(failing(blackHole))
 		store := f.newSDKStore(ld.Config{UseLdd: true, Loggers: configLoggingTo(f.log).Loggers})
 		synctest.Wait()
@@ -135,17 +138,6 @@ func TestLookAtStartEndsWithClose(t *testing.T) {
 		assert.Zero(t, elapsed(func() { require.NoError(t, store.(io.Closer).Close()) }))
 		assert.Empty(t, storeGoroutines())
 		assert.Empty(t, f.log.ofStores())
-	})
-}
-
-// It knows nothing of the mode.
-func TestDeprecatedConstructorDoesNotLook(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		f.newStore()
-		assert.Empty(t, storeGoroutines())
-		time.Sleep(time.Minute)
-		assert.Empty(t, f.transport.recorded())
 	})
 }
 
