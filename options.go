@@ -203,6 +203,7 @@ func DynamoClient(client dynamodbiface.DynamoDBAPI) FeatureStoreOption {
 // clients of a factory's stores, such as the region or a profile. The default is what
 // session.NewSession takes from the environment and from configuration files.
 func SessionOptions(sessionOptions session.Options) FeatureStoreOption {
+	sessionOptions.Handlers = sessionOptions.Handlers.Copy() // the session adds to them
 	newSession := sessionMaker(sessionOptions)
 	return option(func(o *options) error {
 		o.newSession = newSession
@@ -210,21 +211,10 @@ func SessionOptions(sessionOptions session.Options) FeatureStoreOption {
 	})
 }
 
-// sessionMaker returns a function that makes a session, for all stores of a
-// factory: a session reads the readers in its options to their end. If it can't be
-// made, the next call tries again.
+// sessionMaker returns a function that makes a session once, for all stores of a
+// factory: a session reads the readers in its options to their end.
 func sessionMaker(options session.Options) func() (*session.Session, error) {
-	options.Handlers = options.Handlers.Copy() // the session adds to them
-	var mu sync.Mutex
-	var made *session.Session
-	return func() (_ *session.Session, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if made == nil {
-			made, err = session.NewSessionWithOptions(options)
-		}
-		return made, err
-	}
+	return sync.OnceValues(func() (*session.Session, error) { return session.NewSessionWithOptions(options) })
 }
 
 // ClientConfig adds to the AWS configuration of the DynamoDB client that the
