@@ -91,22 +91,6 @@ func TestAFactoryMakesManyStores(t *testing.T) {
 	}
 }
 
-func TestStoresOfAFactoryCacheOnTheirOwn(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	makeStore := f.newFactory(ClientConfig(f.awsConfig(f.transport)), CacheTTL(-1))
-	one, err := makeStore()
-	require.NoError(t, err)
-	other, err := makeStore()
-	require.NoError(t, err)
-	assertGet(t, other, ld.Features, "f", nil)
-
-	require.NoError(t, one.Init(allData(flag("f", 1))))
-
-	assertGet(t, one, ld.Features, "f", flag("f", 1))
-	assertGet(t, other, ld.Features, "f", nil)
-}
-
 // An AWS session reads what these options have to the end.
 func TestEveryStoreGetsTheSessionsCertificates(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,6 @@ var contract = []struct {
 	{"a deleted item comes back with a newer version", checkUpdateAfterDelete},
 	{"an unknown key can be deleted", checkDeleteOfUnknownKey},
 	{"a store is initialized by Init alone, anyone's", checkInitialized},
-	{"stores that race on a key agree", checkRace},
 	{"a data set can be larger than a page", checkPages},
 	{"kinds can be the application's own", checkCustomKind},
 	{"keys can hold any character", checkKeys},

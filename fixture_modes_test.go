@@ -101,60 +101,6 @@ var (
 	readWriteActions = []string{"BatchWriteItem", "GetItem", "PutItem", "Query"}
 )
 
-// readEverything does what a process in daemon mode does, before, during and
-// after an outage.
-func (f *fixture) readEverything(store ld.FeatureStore) {
-	f.tb.Helper()
-	read := func() {
-		store.Initialized()
-		for _, kind := range ld.VersionedDataKinds {
-			_, _ = store.All(kind)
-			for _, key := range []string{"a", "b", "absent", "json-null", ""} {
-				_, _ = store.Get(kind, key)
-			}
-		}
-	}
-	read()
-	f.breakDown(read)
-	read()
-}
-
-// writeEverything does what a process does that is connected to LaunchDarkly.
-func (f *fixture) writeEverything(store ld.FeatureStore) {
-	f.tb.Helper()
-	data := allData(flag("a", 1), flag("b", 1, "a"), flag("obsolete", 1), segment("a", 1))
-	require.NoError(f.tb, store.Init(data))
-	require.NoError(f.tb, store.Upsert(ld.Features, flag("a", 3)))
-	require.NoError(f.tb, store.Upsert(ld.Features, flag("a", 2)), "older than the table's")
-	require.NoError(f.tb, store.Upsert(ld.Features, flagOfSize("a", 4, maxItemBytes)), "too large")
-	require.NoError(f.tb, store.Delete(ld.Segments, "a", 2))
-	f.breakDown(func() {
-		require.Error(f.tb, store.Upsert(ld.Features, flag("c", 1)))
-		require.Error(f.tb, store.Init(data))
-	})
-	require.NoError(f.tb, store.Init(allData(flag("a", 5))))
-}
-
-// breakDown cuts the network for the time of an outage, and returns when the store
-// has noticed its end.
-func (f *fixture) breakDown(during func()) {
-	f.tb.Helper()
-	normal := f.transport.interceptor()
-	f.transport.setInterceptor(failing(noConnection))
-	during()
-	f.transport.setInterceptor(normal)
-	f.awaitEndOfOutages()
-}
-
-// awaitEndOfOutages returns when the stores have noticed that there is none any
-// more.
-func (f *fixture) awaitEndOfOutages() {
-	f.tb.Helper()
-	require.Eventually(f.tb, func() bool {
-		return len(f.log.ofStores("WARN:", "can be used again")) == len(f.log.ofStores("WARN:", "can't be used: "))
-	}, hangGuard, 10*time.Millisecond)
-}
-
 func (f *fixture) hasEnded(outages int) func() bool {
 	return func() bool { return len(f.log.ofStores("WARN:", "can be used again")) == outages }
 }

@@ -212,29 +212,6 @@ func TestLostRequests(t *testing.T) {
 	}
 }
 
-// What else fails during a request says whether it is the table or the row.
-func TestFailureWhileOthersAreAnswered(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		store := f.newStore(CacheTTL(0), RequestTimeout(time.Minute))
-		f.transport.setInterceptor(onRow("deaf", blackHole))
-		deaf := make(chan error, 1)
-		go func() { deaf <- get(store, "deaf")() }()
-		for range 120 {
-			require.NoError(t, get(store, "f")())
-			require.NoError(t, all(store)())
-			time.Sleep(500 * time.Millisecond)
-		}
-		require.Error(t, <-deaf)
-		for range 100 {
-			require.NoError(t, get(store, "f")())
-			time.Sleep(timeStep)
-		}
-		assert.Empty(t, f.log.ofStores())
-		assert.Empty(t, storeGoroutines())
-	})
-}
-
 // onRow makes requests for some rows fail.
 func onRow(key string, fail reply, actions ...string) interceptor {
 	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
@@ -426,20 +403,4 @@ func TestWhatEndsAFailure(t *testing.T) {
 			})
 		})
 	}
-}
-
-// An outage under way is no reason to give up a request that began before it.
-func TestRequestsUnderWayMayStillSucceed(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		store := f.newStore(CacheTTL(0), RequestTimeout(time.Minute))
-		held := f.holdResponse("GetItem", "slow").during(get(store, "slow"))
-		f.transport.setInterceptor(failing(unknownHost))
-		require.Error(t, all(store)())
-		time.Sleep(10 * time.Second)
-		require.Len(t, f.log.ofStores("can't be used"), 1)
-		held.finish()
-		f.transport.setInterceptor(nil)
-		assert.NoError(t, all(store)(), "that was an answer")
-	})
 }

@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
@@ -221,43 +220,4 @@ func TestInitLeavesRowsOfNewerSDKsAlone(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A deletion that another program wrote during an outage is newer than what
-// waits to be written, though its JSON has another key.
-func TestADeletedRowOfAnotherSDKWinsOverWhatWaited(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	store := f.newStore(CacheTTL(-1))
-	f.transport.setInterceptor(failing(noConnection))
-	require.Error(t, store.Upsert(ld.Features, flag("f", 4)))
-	assertGet(t, store, ld.Features, "f", flag("f", 4))
-	f.putRow(itemRow("features", "f", 5, `{"key":"$deleted","version":5,"deleted":true}`))
-
-	f.transport.setInterceptor(nil)
-
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		item, err := store.Get(ld.Features, "f")
-		require.NoError(c, err)
-		assert.Nil(c, item)
-	}, hangGuard, 10*time.Millisecond)
-	assertAll(t, store, ld.Features)
-}
-
-func TestAttributesOfOtherProgramsDoNoHarm(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	row := itemRow("features", "f", 1, jsonOf(t, flag("f", 1)))
-	row["ttl"] = &dynamodb.AttributeValue{N: aws.String("1")}
-	row["note"] = &dynamodb.AttributeValue{M: rawItem{"S": {S: aws.String("x")}}}
-	f.putRow(row)
-	inited := initedRow("$inited")
-	inited["item"] = &dynamodb.AttributeValue{S: aws.String("")}
-	f.putRow(inited)
-
-	store := f.newStore()
-
-	assert.True(t, store.Initialized())
-	assertGet(t, store, ld.Features, "f", flag("f", 1))
-	assertAll(t, f.newStore(), ld.Features, flag("f", 1))
 }

@@ -84,23 +84,6 @@ func TestKeysOfMalformedRowsForgeNoLogLines(t *testing.T) {
 	assert.NotContains(t, lines[0], "\n")
 }
 
-// Else each evaluation of the flag would read the row again.
-func TestMalformedRowIsReadOnce(t *testing.T) {
-	t.Parallel()
-	for name, ttl := range cachingTTLs {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			f.putFlagRow("bad", malformedRows["json-cut-off"])
-			store := f.newStore(CacheTTL(ttl))
-			for range 3 {
-				assertGet(t, store, ld.Features, "bad", nil)
-			}
-			assert.Len(t, f.transport.recorded(), 1)
-		})
-	}
-}
-
 func TestMalformedRowsGiveWayToNewerVersions(t *testing.T) {
 	t.Parallel()
 	for name, ttl := range ttls {
@@ -122,73 +105,4 @@ func TestMalformedRowsGiveWayToNewerVersions(t *testing.T) {
 			assert.Empty(t, f.log.ofStores("ERROR:"), "nobody had to read the malformed rows")
 		})
 	}
-}
-
-func TestMalformedRowGivesWayToTheSameVersion(t *testing.T) {
-	t.Parallel()
-	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			store := f.newStore(CacheTTL(ttl))
-			f.putFlagRow("bad", malformedRows["json-cut-off"])
-
-			require.NoError(t, store.Upsert(ld.Features, flag("bad", 3)))
-
-			assertGet(t, store, ld.Features, "bad", flag("bad", 3))
-			assertGet(t, f.newStore(CacheTTL(ttl)), ld.Features, "bad", flag("bad", 3))
-		})
-	}
-}
-
-// The row's item may be newer, so it stays. Only an Init puts the row right. An
-// error would have the SDK send everything again, to no effect.
-func TestMalformedRowOfANewerVersionIsLeftToInit(t *testing.T) {
-	t.Parallel()
-	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			store := f.newStore(CacheTTL(ttl))
-			f.putFlagRow("bad", malformedRows["json-cut-off"])
-			before := f.rows()
-
-			require.NoError(t, store.Upsert(ld.Features, flag("bad", 2)))
-
-			assertGet(t, store, ld.Features, "bad", flag("bad", 2))
-			assertAll(t, store, ld.Features, flag("bad", 2))
-			assertGet(t, f.newStore(CacheTTL(ttl)), ld.Features, "bad", nil)
-			assert.Equal(t, before, f.rows())
-			assert.Empty(t, f.log.ofStores("WARN:"))
-
-			require.NoError(t, store.Init(allData(flag("bad", 1))))
-			assertGet(t, store, ld.Features, "bad", flag("bad", 1))
-			assertGet(t, f.newStore(CacheTTL(ttl)), ld.Features, "bad", flag("bad", 1))
-		})
-	}
-}
-
-// SDKs in other languages write deleted items without a key, or with a key that
-// is no key of theirs.
-func TestDeletedItemNeedsNoKey(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	f.putFlagRow("bare", rawItem{versionAttribute: number("3"), itemAttribute: text(`{"version":3,"deleted":true}`)})
-	f.putFlagRow("placeholder", rawItem{
-		versionAttribute: number("3"), itemAttribute: text(`{"key":"$deleted","version":3,"deleted":true}`)})
-	store := f.newStore(CacheTTL(0))
-
-	items, err := store.All(ld.Features)
-	require.NoError(t, err)
-	assert.Empty(t, items)
-	for _, key := range []string{"bare", "placeholder"} {
-		item, err := store.Get(ld.Features, key)
-		require.NoError(t, err)
-		assert.Nil(t, item)
-		require.NoError(t, store.Upsert(ld.Features, flag(key, 3)))
-		item, err = store.Get(ld.Features, key)
-		require.NoError(t, err)
-		assert.Nil(t, item, "deleted at the same version")
-	}
-	assert.Empty(t, f.log.ofStores("ERROR:"))
 }

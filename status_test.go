@@ -11,7 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go/aws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -223,25 +222,6 @@ func TestStatusListenerMayTakeItsTimeAndUseTheStore(t *testing.T) {
 	})
 }
 
-// Nothing is left of what there was to tell.
-func TestClosedStoreTellsNothing(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		told := new(toldStatuses)
-		store := f.newStore(StatusListener(told.listen))
-		f.transport.setInterceptor(denying())
-		require.Error(t, store.Upsert(ld.Features, flag("f", 1)))
-		time.Sleep(time.Second)
-		told.require(t, "unsaved 1, PutItem features/f")
-		require.Error(t, store.Upsert(ld.Features, flag("g", 1))) // a second later it would be told
-		require.Error(t, store.(io.Closer).Close(), "two items are lost")
-		require.Error(t, store.Upsert(ld.Features, flag("h", 1)))
-		time.Sleep(time.Minute)
-		told.require(t)
-		assert.Empty(t, storeGoroutines())
-	})
-}
-
 // What follows is what the SDK's wrapper is told. A status that goes back and forth
 // can end in a crash of the application, see IsStoreAvailable.
 
@@ -385,26 +365,6 @@ func TestSDKIsNotToldOfItems(t *testing.T) {
 	}
 }
 
-// The SDK asks a store that it has closed until the answer is yes.
-func TestClosedStoreIsAvailable(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		opts, err := newOptions(f.table, []FeatureStoreOption{ClientConfig(f.awsConfig(f.transport))})
-		require.NoError(t, err)
-		client, err := opts.newClient()
-		require.NoError(t, err)
-		store := opts.newStore(client, configLoggingTo(f.log).Loggers)
-		f.transport.setInterceptor(failing(unknownHost))
-		_, err = store.GetInternal(ld.Features, "f")
-		require.Error(t, err)
-		assert.False(t, store.IsStoreAvailable())
-		require.NoError(t, store.Close())
-		for range 3 {
-			assert.True(t, store.IsStoreAvailable())
-		}
-	})
-}
-
 // A client whose stream is refused never reads the SDK's channel of status changes.
 func TestClientWhoseStreamIsRefusedClosesAfterShortOutages(t *testing.T) {
 	t.Parallel()
@@ -426,45 +386,5 @@ func TestClientWhoseStreamIsRefusedClosesAfterShortOutages(t *testing.T) {
 		}
 		f.requireStatusChanges(2, 1)
 		require.NoError(t, client.Close())
-	})
-}
-
-// During an Init the SDK does not read that channel either.
-func TestClientClosesDuringAThrottledInit(t *testing.T) {
-	t.Parallel()
-	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-		require.NoError(t, f.newStore(Logger(&logLines{})).Init(allData(flag("f", 1))))
-		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-			switch {
-			case r.action == "BatchWriteItem":
-				time.Sleep(900 * time.Millisecond) // so that all attempts take longer than the test
-				return unprocessed(r)
-			case strings.Contains(string(r.body), `"throttled"`):
-				return throttled(r)
-			default:
-				return send()
-			}
-		})
-		var streams []*io.PipeWriter
-		body := payload(t, flag("f", 2))
-		client, err := ld.MakeCustomClient("key", f.clientConfig(func(r *http.Request) *http.Response {
-			events, stream := io.Pipe()
-			if streams = append(streams, stream); len(streams) > 1 {
-				_ = stream.Close() // after Close nobody takes an event from the SDK's stream
-			}
-			go func() { _, _ = io.WriteString(stream, "event: put\ndata: {\"path\":\"/\",\"data\":"+body+"}\n\n") }()
-			return withStatus(r, http.StatusOK, events, http.Header{"Content-Type": {"text/event-stream"}})
-		}, CacheTTL(0), ClientConfig(aws.NewConfig().WithMaxRetries(0))), time.Second)
-		require.ErrorIs(t, err, ld.ErrInitializationTimeout)
-		for range 12 {
-			_, err := client.BoolVariation("throttled", ld.NewUser("u"), false)
-			require.Error(t, err)
-			time.Sleep(600 * time.Millisecond)
-		}
-		require.NotEmpty(t, f.transport.recorded("BatchWriteItem"))
-		f.requireStatusChanges(0, 0)
-		require.NoError(t, client.Close())
-		require.NoError(t, streams[0].Close())
-		time.Sleep(time.Minute) // for what the SDK has begun
 	})
 }

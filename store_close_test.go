@@ -69,8 +69,8 @@ func TestIdleAndClosedStoresHaveNoGoroutine(t *testing.T) {
 				synctest.Wait()
 				before := told
 				assert.NotZero(t, before)
-				assert.ErrorContains(t, store.(io.Closer).Close(), "1 item")
-				assert.Len(t, f.log.ofStores("WARN", "closed with 1 item"), 1)
+				assert.ErrorContains(t, store.(io.Closer).Close(), "closed before 1 items could be written")
+				assert.Len(t, f.log.ofStores("WARN", "closed before 1 items"), 1)
 				f.transport.setInterceptor(nil)
 				time.Sleep(time.Minute)
 				assert.Empty(t, storeGoroutines())

@@ -125,22 +125,6 @@ func TestLookAtStart(t *testing.T) {
 	}
 }
 
-func TestLookAtStartEndsWithClose(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		f.newStore() // the deprecated constructor doesn't look: it knows nothing of the mode
-		synctest.Wait()
-		assert.Empty(t, f.transport.recorded())
-		f.transport.setInterceptor(failing(blackHole))
-		store := f.newSDKStore(ld.Config{UseLdd: true, Loggers: configLoggingTo(f.log).Loggers})
-		synctest.Wait()
-		require.NotEmpty(t, f.transport.recorded())
-		assert.Zero(t, elapsed(func() { require.NoError(t, store.(io.Closer).Close()) }))
-		assert.Empty(t, storeGoroutines())
-		assert.Empty(t, f.log.ofStores())
-	})
-}
-
 // An SDK client is ready when the Init has returned.
 func TestConnectedStartDuringAnOutage(t *testing.T) {
 	t.Parallel()
@@ -156,8 +140,11 @@ func TestConnectedStartDuringAnOutage(t *testing.T) {
 					assert.LessOrEqual(t, elapsed(func() { require.NoError(t, store.Init(allData(flag("f", 1), segment("s", 1)))) }), time.Second)
 
 					longest := time.Duration(0)
-					if modeName == "no cache" {
-						longest = 3 * DefaultRequestTimeout // one for each read, until the failure is known
+					switch modeName { // until the failure is known
+					case "no cache", "cached, EvictStaleValues":
+						longest = 3 * DefaultRequestTimeout // one for each read
+					case "cached, RefreshStaleValues":
+						longest = getPatience
 					}
 					assert.LessOrEqual(t, elapsed(func() {
 						assert.True(t, store.Initialized())
@@ -208,6 +195,7 @@ func TestTableThatComesBackEmptyIsFilled(t *testing.T) {
 					assert.LessOrEqual(t, timeUntil(t, "the data set", func() bool { return len(f.rows()) == len(items)+3 }), 5*time.Second+timeStep)
 
 					f.requireHolds(append(items, flag("updated", 2), deletedFlag("deleted", 2)))
+					time.Sleep(2 * DefaultRequestTimeout) // the daemon looks on its own
 					for _, s := range []ld.FeatureStore{store, daemon} {
 						assertAll(t, s, ld.Features, append(numberedFlags("f", 50), flag("updated", 2))...)
 					}

@@ -2,7 +2,6 @@ package lddynamodb
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -247,18 +246,5 @@ func TestInitIfInitedCannotBeRead(t *testing.T) {
 		assert.True(t, f.hasEnded(2)())
 		assert.Len(t, f.log.ofStores(), 4)
 		assert.Empty(t, storeGoroutines())
-	})
-}
-
-func TestInitThatCloseEnds(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		f.transport.setInterceptor(holding(t, flag("f", 1)))
-		store := f.newStore()
-		call := f.holdRequest("Query", "features").during(initWith(store, flag("f", 2)))
-		assertGet(t, store, ld.Features, "f", flag("f", 2))
-		require.ErrorContains(t, store.(io.Closer).Close(), "closed before 1 items")
-		require.Error(t, <-call.result)
-		assertGet(t, store, ld.Features, "f", flag("f", 1))
 	})
 }

@@ -1,12 +1,8 @@
 package lddynamodb
 
 import (
-	"fmt"
-	"io"
 	"maps"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,8 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go/aws"
-	"github.com/aws/aws-sdk-go/aws/credentials"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -174,78 +168,6 @@ func TestOutageThatOnlyInitializedMet(t *testing.T) {
 	}
 }
 
-// The AWS SDK reads a file with credentials once, until they have expired.
-func TestOutageEndsWithNewCredentials(t *testing.T) {
-	t.Parallel()
-	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-		require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
-		file := filepath.Join(t.TempDir(), "credentials")
-		writeCredentials(t, file, "old")
-		store := f.newStore(ClientConfig(aws.NewConfig().WithCredentials(credentials.NewSharedCredentials(file, ""))))
-		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-			if strings.Contains(r.http.Header.Get("Authorization"), "Credential=old/") {
-				return answerError(r, http.StatusBadRequest, "ExpiredTokenException", "expired"), nil
-			}
-			return send()
-		})
-		require.Error(t, get(store, "f")())
-		time.Sleep(time.Minute)
-
-		writeCredentials(t, file, "new")
-
-		assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), 5*time.Second)
-		assertGet(t, store, ld.Features, "f", flag("f", 1))
-	})
-}
-
-func writeCredentials(t *testing.T, file, id string) {
-	t.Helper()
-	content := fmt.Sprintf("[default]\naws_access_key_id=%s\naws_secret_access_key=secret\naws_session_token=token\n", id)
-	require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
-}
-
-// Where reads work, they go on as ever. Writing is tried once in five seconds.
-func TestDeniedWrites(t *testing.T) {
-	t.Parallel()
-	for modeName, options := range outageModes {
-		t.Run(modeName, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store, another := f.newStore(options...), f.newStore(CacheTTL(0), DynamoClient(f.client))
-				require.NoError(t, store.Init(allData(flag("f", 1))))
-				f.transport.setInterceptor(denying("PutItem", "BatchWriteItem"))
-				items := append(numberedFlags("new", 100), flag("f", 1), segment("s", 1))
-				require.Error(t, store.Init(allData(items...)))
-				time.Sleep(time.Second)
-
-				f.transport.reset()
-				for i := range 12 {
-					require.NoError(t, another.Upsert(ld.Features, flag("f", i+2)))
-					time.Sleep(denialPause)
-					if strings.HasSuffix(modeName, "Async") {
-						require.NoError(t, get(store, "f")())
-						synctest.Wait()
-					}
-					if modeName != "cached forever" {
-						assertGet(t, store, ld.Features, "f", flag("f", i+2))
-					}
-					assertGet(t, store, ld.Features, "new-0", flag("new-0", 1))
-					require.NoError(t, all(store)())
-					_, err := store.All(ld.Segments)
-					require.NoError(t, err)
-				}
-				assert.LessOrEqual(t, len(f.transport.writes()), 2*13, "one of each kind in five seconds")
-				assert.Len(t, f.log.ofStores(), 1)
-
-				f.transport.setInterceptor(nil)
-				assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), 5*time.Second)
-				items[100] = flag("f", 13)
-				f.requireHolds(items)
-			})
-		})
-	}
-}
-
 // An Init needs four actions. What it could not do is done by the others, or when
 // they are allowed again. An outage of one kind's writes is none of the other's.
 func TestInitOfWhichAPartIsDenied(t *testing.T) {
@@ -341,80 +263,5 @@ func TestUpdateWhileALateWriteIsUnderWay(t *testing.T) {
 				})
 			})
 		}
-	}
-}
-
-// Close waits for no answer, whatever is being tried, and nothing goes on after it.
-func TestCloseDuringAnOutage(t *testing.T) {
-	t.Parallel()
-	for _, action := range []string{"GetItem", "PutItem"} {
-		t.Run(action, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				told := new(toldStatuses)
-				store := f.newStore(RequestTimeout(0), StatusListener(told.listen))
-				require.NoError(t, store.Init(allData(flag("f", 1))))
-				f.transport.setInterceptor(failing(unknownHost))
-				require.Error(t, store.Upsert(ld.Features, flag("g", 1)))
-				time.Sleep(time.Minute)
-				told.require(t, "unsaved 1, ")
-				arrived := make(chan struct{}, 100)
-				f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
-					arrived <- struct{}{}
-					return blackHole(r)
-				}, action))
-				<-arrived
-
-				assert.Zero(t, elapsed(func() { _ = store.(io.Closer).Close() }))
-
-				assert.Empty(t, slices.DeleteFunc(storeGoroutines(), func(stack string) bool {
-					return strings.Contains(stack, "FeatureStoreStatusManager") // the SDK's own, for half a second
-				}))
-				f.transport.reset()
-				require.NoError(t, store.(io.Closer).Close())
-				time.Sleep(time.Hour)
-				assert.Empty(t, f.transport.recorded())
-				assert.Empty(t, storeGoroutines())
-				assert.Len(t, f.log.ofStores("WARN", "closed before 1 items"), 1)
-				told.require(t)
-			})
-		})
-	}
-}
-
-func TestNoGoroutineWithoutAnOutage(t *testing.T) {
-	t.Parallel()
-	for name, use := range map[string]func(*testing.T, *fixture){
-		"unused": func(_ *testing.T, f *fixture) { f.newStore() },
-		"idle": func(t *testing.T, f *fixture) {
-			store := f.newStore()
-			for name, call := range calls {
-				if name != "Initialized" {
-					_, err := call(store, flag("any", 1))
-					require.NoError(t, err)
-				}
-			}
-			store.Initialized()
-		},
-		"offline": func(t *testing.T, f *fixture) {
-			for range 100 {
-				f.newSDKStore(ld.Config{Offline: true, UseLdd: true, Loggers: configLoggingTo(f.log).Loggers})
-			}
-		},
-		"with an item that can't be stored": func(t *testing.T, f *fixture) {
-			require.NoError(t, f.newStore().Upsert(ld.Features, flagOfSize("big", 1, maxItemBytes)))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				use(t, f)
-				f.transport.reset()
-				assert.Empty(t, storeGoroutines())
-				time.Sleep(time.Minute)
-				assert.Empty(t, f.transport.recorded())
-				assert.Empty(t, f.log.ofStores("WARN"))
-			})
-		})
 	}
 }

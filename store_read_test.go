@@ -189,48 +189,6 @@ func TestRowsThatDifferALittleAreDecoded(t *testing.T) {
 	}
 }
 
-// A valueKind has items that can't be compared.
-type valueKind struct{ experimentKind }
-
-type valueItem struct{ experiment }
-
-func (valueKind) GetNamespace() string        { return "values" }
-func (valueKind) GetDefaultItem() interface{} { return &valueItem{} }
-func (valueKind) MakeDeletedItem(key string, version int) ld.VersionedData {
-	return valueItem{experiment{ID: key, Revision: version, Abandoned: true}}
-}
-func (v valueItem) GetKey() string  { return v.ID }
-func (v valueItem) GetVersion() int { return v.Revision }
-func (v valueItem) IsDeleted() bool { return v.Abandoned }
-
-func TestItemsNeedNotBeComparable(t *testing.T) {
-	t.Parallel()
-	value := func(key string, version int) valueItem {
-		return valueItem{experiment{ID: key, Revision: version, Shares: map[string]float64{"a": 1}}}
-	}
-	for mode, options := range modes {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			for range 2 {
-				store := f.newStore(options...)
-				require.NoError(t, store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{
-					valueKind{}: {"a": value("a", 1), "b": value("b", 1)}}))
-				for range 2 {
-					require.NoError(t, store.Upsert(valueKind{}, value("a", 2)))
-					require.NoError(t, store.Delete(valueKind{}, "b", 2))
-					items, err := store.All(valueKind{})
-					require.NoError(t, err)
-					require.Len(t, items, 1)
-					item, err := store.Get(valueKind{}, "a")
-					require.NoError(t, err)
-					assert.Equal(t, 2, item.GetVersion())
-				}
-			}
-		})
-	}
-}
-
 func TestConcurrentMissesShareARequest(t *testing.T) {
 	t.Parallel()
 	const callers = 50

@@ -467,28 +467,3 @@ func TestNothingIsForgottenAfterALateInit(t *testing.T) {
 		}
 	})
 }
-
-func TestReadDuringLateWriteServesTheUpdate(t *testing.T) {
-	t.Parallel()
-	for action, read := range map[string]func(ld.FeatureStore) error{
-		"GetItem": func(s ld.FeatureStore) error { return get(s, "f")() },
-		"Query":   func(s ld.FeatureStore) error { return all(s)() },
-	} {
-		t.Run(action, func(t *testing.T) {
-			testUnsaved(t, func(f *unsavedFixture) {
-				if f.mode == "cached forever" {
-					return
-				}
-				f.transport.setInterceptor(denying("PutItem"))
-				require.Error(f.t, f.upsert(flag("f", 2)))
-				time.Sleep(2 * time.Second)
-				call := f.holdResponse(action, `features"}`).during(func() error { return read(f.store) })
-				f.transport.setInterceptor(nil)
-				timeUntil(f.t, "the end", f.hasEnded(1))
-				call.finish()
-				assertHas(f.t, f.store, flag("f", 2))
-				f.checkServed(flag("f", 2), flag("g", 1), segment("s", 1), x(1))
-			})
-		})
-	}
-}

