@@ -35,8 +35,8 @@ func (f *fixture) assertUsable(store ld.FeatureStore) {
 	assert.Greater(f.tb, len(f.transport.recorded()), before)
 }
 
+// It runs alone: while others read such files, the AWS SDK has refused a valid one.
 func TestNothingOfAWSIsMadeBeforeTheFactoryIsCalled(t *testing.T) {
-	t.Parallel()
 	f := newFixture(t)
 	file := filepath.Join(t.TempDir(), "config")
 	require.NoError(t, os.WriteFile(file, []byte("[default"), 0o600))

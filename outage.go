@@ -77,7 +77,7 @@ func (f *fact) errorFor(of target) error {
 	if f.target == of {
 		return f.err
 	}
-	return &untriedError{of, f.err}
+	return fmt.Errorf("%s was not tried, because another request failed: %w", of, f.err)
 }
 
 // ofTable returns the fact that the table can't be used, or nil.

@@ -187,7 +187,7 @@ func TestRequestTimeoutBoundsEachRequest(t *testing.T) {
 	}
 }
 
-// With half of all requests lost, no call of the SDK takes twice of RequestTimeout.
+// With half of all requests lost, no request takes longer than RequestTimeout.
 func TestLostRequests(t *testing.T) {
 	t.Parallel()
 	for name, call := range calls {
@@ -204,7 +204,11 @@ func TestLostRequests(t *testing.T) {
 					})
 					store := f.newSDKStore(configLoggingTo(f.log), CacheTTL(0))
 					for version := range 20 {
-						assert.Less(t, elapsed(func() { _, _ = call(store, flag("f", version)) }), 2*DefaultRequestTimeout)
+						longest := DefaultRequestTimeout
+						if name == "Init" {
+							longest *= 2 // it makes requests one after the other
+						}
+						assert.LessOrEqual(t, elapsed(func() { _, _ = call(store, flag("f", version)) }), longest)
 					}
 				})
 			})
@@ -301,7 +305,7 @@ func TestRowThatCantBeWrittenTakesNothingElseAway(t *testing.T) {
 					time.Sleep(370 * time.Millisecond)
 				}
 				f.transport.setInterceptor(nil)
-				assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), 5*time.Second+timeStep)
+				assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), DefaultRequestTimeout+maxPause+timeStep)
 				f.requireHolds([]ld.VersionedData{flag("f", 1), flag("g", 20), flag("bad", 1)})
 			})
 		})

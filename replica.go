@@ -18,8 +18,8 @@ const (
 	maxAbsent      = 10_000
 	maxAbsentBytes = 1 << 20
 	// A record that is stored for the first time expires in the last half of the TTL,
-	// one that is stored again in the last tenth, each at a random moment: processes
-	// that start together would read together for ever.
+	// one that is stored again in the last tenth, each at a random moment. Otherwise
+	// processes that start together would go on reading together.
 	firstSpread, spread = 2, 10
 	// retryPause is the least time between two reads of a row that could not be read.
 	retryPause = time.Second
@@ -101,12 +101,6 @@ func (rec *record) isNewerThan(row rowID) bool { return row.isNone() || rec.vers
 // than its own absence can't be told.
 func (rec *record) isOlderThan(row rowID) bool {
 	return !row.isNone() && !rec.isAbsent() && row.version > rec.version()
-}
-
-// mayBeNewerThan reports whether an eventually consistent read that has found a row
-// may be behind the one that the record is of. The record may be nil.
-func (rec *record) mayBeNewerThan(row rowID) bool {
-	return rec != nil && rec.state == saved && !rec.isOf(row) && !rec.isOlderThan(row)
 }
 
 // isOf reports whether a row brings nothing new: it is the record's, and newer than

@@ -109,7 +109,7 @@ func (s *store) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 		return asItem(item), nil
 	case err == nil, known != nil && (r.keepsStale || known.isKept() || known.state == removed):
 		return known.known(), nil
-	case r.complete.Load() != nil && (r.keepsStale || (known.known() == nil && s.data.initWaits.Load())):
+	case r.complete.Load() != nil && (r.keepsStale || (known == nil && r.size() > 0 && r.isKept())):
 		return nil, nil // all that there is was known, and this was not there
 	}
 	return nil, err

@@ -67,7 +67,11 @@ func (f *fixture) checkCorruptedIsError(method string, corrupting interceptor) {
 	time.Sleep(time.Second)
 	_ = store.(io.Closer).Close()
 	told := f.log.ofStores("WARN:", f.table, corruptible[method].action)
-	require.Len(f.tb, told, 1)
+	if method == "Init" {
+		require.Empty(f.tb, told, "what it could not write is written by other requests")
+	} else {
+		require.Len(f.tb, told, 1)
+	}
 	if method != "Initialized" { // which tells the log alone
 		require.ErrorContains(f.tb, err, corruptible[method].action)
 		require.ErrorContains(f.tb, err, f.table)
