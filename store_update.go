@@ -44,7 +44,7 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	r := s.replica(kind)
 	update := receive(r.namespace, item)
 	if update.fault != nil {
-		return s.keepUnstorable(r, &update), nil
+		return s.keepUnstorable(r, &update), nil //nolint:nilerr // no retry would mend it
 	}
 	known, isNew := r.keep(&update)
 	if !isNew && known.isKept() {
