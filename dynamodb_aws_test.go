@@ -35,22 +35,24 @@ func (f *fixture) assertUsable(store ld.FeatureStore) {
 	assert.Greater(f.tb, len(f.transport.recorded()), before)
 }
 
-// It runs alone: while others read such files, the AWS SDK has refused a valid one.
 func TestNothingOfAWSIsMadeBeforeTheFactoryIsCalled(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	file := filepath.Join(t.TempDir(), "config")
-	require.NoError(t, os.WriteFile(file, []byte("[default"), 0o600))
-	makeStore := f.newFactory(
-		SessionOptions(session.Options{SharedConfigState: session.SharedConfigEnable, SharedConfigFiles: []string{file}}),
-		ClientConfig(aws.NewConfig().WithEndpoint(*f.client.Config.Endpoint).WithHTTPClient(&http.Client{Transport: f.transport})),
-	)
-
-	store, err := makeStore()
+	newFactory := func() func() (ld.FeatureStore, error) {
+		require.NoError(t, os.WriteFile(file, []byte("[default"), 0o600))
+		return f.newFactory(
+			SessionOptions(session.Options{SharedConfigState: session.SharedConfigEnable, SharedConfigFiles: []string{file}}),
+			ClientConfig(aws.NewConfig().WithEndpoint(*f.client.Config.Endpoint).WithHTTPClient(&http.Client{Transport: f.transport})),
+		)
+	}
+	store, err := newFactory()()
 	assert.ErrorContains(t, err, f.table)
 	var broken session.SharedConfigLoadError
 	assert.ErrorAs(t, err, &broken)
 	assert.True(t, store == nil, "a plain nil")
 
+	makeStore := newFactory()
 	valid := "[default]\nregion = us-east-1\naws_access_key_id = id\naws_secret_access_key = secret\n"
 	require.NoError(t, os.WriteFile(file, []byte(valid), 0o600))
 	store, err = makeStore()
