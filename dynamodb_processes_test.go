@@ -9,20 +9,6 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-func checkInitialized(t *testing.T, f *fixture) {
-	process, another := f.newStore(), f.newStore()
-	require.False(t, process.Initialized())
-
-	require.NoError(t, process.Upsert(ld.Features, flag("f", 1)))
-	require.NoError(t, process.Delete(ld.Segments, "s", 1))
-	assert.False(t, f.newStore().Initialized(), "updates make no full data set")
-
-	require.NoError(t, process.Init(allData(flag("f", 1))))
-	assert.True(t, process.Initialized())
-	assert.True(t, another.Initialized())
-	assert.False(t, f.newStore(Prefix("p")).Initialized(), "another prefix has a data set of its own")
-}
-
 func TestAnotherProcessIsSeenWhenTheTTLIsOver(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

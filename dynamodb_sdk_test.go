@@ -15,9 +15,7 @@ import (
 func TestOfTheSDKForStores(t *testing.T) {
 	t.Parallel()
 	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			makeStore := func(ld.Config) (ld.FeatureStore, error) { return f.newStore(CacheTTL(ttl)), nil }
 			ldtest.RunFeatureStoreTests(t, makeStore, f.clear, ttl != 0)
 		})
@@ -34,9 +32,7 @@ func TestOfTheSDKForPrefixes(t *testing.T) {
 func TestOfTheSDKForConcurrentUpdates(t *testing.T) {
 	t.Parallel()
 	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			store, other := f.newStore(CacheTTL(ttl)), f.sibling(t).newStore(CacheTTL(ttl))
 			called := false
 			ldtest.RunFeatureStoreConcurrentModificationTests(t, store, other, func(update func()) {

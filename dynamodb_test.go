@@ -16,17 +16,10 @@ var contract = []struct {
 	check   func(*testing.T, *fixture)
 }{
 	{"Init replaces everything", checkInitReplaces},
-	{"Init of nothing is a data set too", checkInitOfNothing},
 	{"Init leaves kinds alone that it has no data of", checkInitLeavesOtherKinds},
 	{"the maps of Init and All stay the caller's", checkMapsAreNotShared},
-	{"Get finds items by kind and key", checkGet},
 	{"what is missing is a plain nil", checkMissing},
-	{"All has every item but the deleted ones", checkAll},
 	{"an update counts only if it is newer", checkVersions},
-	{"versions may be as large as an int", checkLargeVersions},
-	{"a deleted item comes back with a newer version", checkUpdateAfterDelete},
-	{"an unknown key can be deleted", checkDeleteOfUnknownKey},
-	{"a store is initialized by Init alone, anyone's", checkInitialized},
 	{"a data set can be larger than a page", checkPages},
 	{"kinds can be the application's own", checkCustomKind},
 	{"keys can hold any character", checkKeys},
@@ -53,9 +46,7 @@ func TestContractOverAClientWithoutRequestOptions(t *testing.T) {
 // keepsContract checks all parts of the contract for stores with these options.
 func keepsContract(t *testing.T, options func(*fixture) []FeatureStoreOption) {
 	for _, part := range contract {
-		t.Run(part.promise, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, part.promise, func(t *testing.T, f *fixture) {
 			f.options = options(f)
 			part.check(t, f)
 		})
@@ -86,18 +77,6 @@ func checkInitReplaces(t *testing.T, f *fixture) {
 		assertAll(t, store, ld.Segments)
 	}
 	assert.Len(t, f.rows(), len(data)+1, "one row for each item, and the one that says that the data is complete")
-}
-
-func checkInitOfNothing(t *testing.T, f *fixture) {
-	store := f.newStore()
-	require.NoError(t, store.Init(allData(flag("removed", 1), segment("removed", 1))))
-
-	require.NoError(t, store.Init(allData()))
-
-	assert.True(t, store.Initialized())
-	assertAll(t, store, ld.Features)
-	assertAll(t, store, ld.Segments)
-	assert.Len(t, f.rows(), 1)
 }
 
 func checkInitLeavesOtherKinds(t *testing.T, f *fixture) {
@@ -131,19 +110,6 @@ func checkMapsAreNotShared(t *testing.T, f *fixture) {
 	assertAll(t, store, ld.Features, flag("a", 2), flag("c", 1))
 }
 
-func checkGet(t *testing.T, f *fixture) {
-	writer := f.newStore()
-	require.NoError(t, writer.Init(allData(flag("same", 1), segment("same", 2, "user"), flag("flag only", 3))))
-
-	for _, store := range []ld.FeatureStore{writer, f.newStore()} {
-		assertGet(t, store, ld.Features, "same", flag("same", 1))
-		assertGet(t, store, ld.Segments, "same", segment("same", 2, "user"))
-		assertGet(t, store, ld.Features, "flag only", flag("flag only", 3))
-		assertGet(t, store, ld.Segments, "flag only", nil)
-		assertGet(t, store, ld.Features, "SAME", nil)
-	}
-}
-
 func checkMissing(t *testing.T, f *fixture) {
 	writer := f.newStore()
 	require.NoError(t, writer.Init(allData(flag("deleted", 1), segment("deleted", 1))))
@@ -158,27 +124,5 @@ func checkMissing(t *testing.T, f *fixture) {
 				assertGet(t, store, kind, "", nil)
 			}
 		}
-	}
-}
-
-func checkAll(t *testing.T, f *fixture) {
-	store := f.newStore()
-	for _, kind := range []ld.VersionedDataKind{ld.Features, ld.Segments, experiments} {
-		items, err := store.All(kind)
-		require.NoError(t, err)
-		assert.NotNil(t, items, "a store without items has an empty set")
-		assert.Empty(t, items)
-	}
-
-	require.NoError(t, store.Upsert(ld.Features, flag("a", 1)))
-	require.NoError(t, store.Upsert(ld.Features, flag("b", 1)))
-	require.NoError(t, store.Upsert(ld.Segments, segment("s", 1)))
-	require.NoError(t, store.Delete(ld.Features, "b", 2))
-	require.NoError(t, store.Delete(ld.Features, "never there", 1))
-
-	for _, store := range []ld.FeatureStore{store, f.newStore()} {
-		assertAll(t, store, ld.Features, flag("a", 1))
-		assertAll(t, store, ld.Segments, segment("s", 1))
-		assertAll(t, store, experiments)
 	}
 }

@@ -69,26 +69,23 @@ func TestLogsAndErrorsHoldNoSecrets(t *testing.T) {
 	secrets := []string{"the-secret-key", "the-session-token", secretInFlag}
 	for action, call := range callOf {
 		for name, fault := range indiscreet {
-			t.Run(action+", "+name, func(t *testing.T) {
-				t.Parallel()
-				inFakeTime(t, func(t *testing.T, f *fixture) {
-					store := f.newStore(CacheTTL(0), ClientConfig(aws.NewConfig().WithCredentials(
-						credentials.NewStaticCredentials("the-key-id", secrets[0], secrets[1]))))
-					f.transport.setInterceptor(failing(fault, action))
+			runInFakeTime(t, action+", "+name, func(t *testing.T, f *fixture) {
+				store := f.newStore(CacheTTL(0), ClientConfig(aws.NewConfig().WithCredentials(
+					credentials.NewStaticCredentials("the-key-id", secrets[0], secrets[1]))))
+				f.transport.setInterceptor(failing(fault, action))
 
-					told := []string{}
-					if _, err := call(store, secretFlag("any", 1)); err != nil {
-						told = append(told, err.Error())
-					}
-					store.Initialized()
-					time.Sleep(time.Minute)
+				told := []string{}
+				if _, err := call(store, secretFlag("any", 1)); err != nil {
+					told = append(told, err.Error())
+				}
+				store.Initialized()
+				time.Sleep(time.Minute)
 
-					assert.NotEmpty(t, f.transport.recorded(action), "it came to the fault")
-					told = append(told, f.log.all()...)
-					for _, secret := range secrets {
-						assert.NotContains(t, strings.Join(told, "\n"), secret)
-					}
-				})
+				assert.NotEmpty(t, f.transport.recorded(action), "it came to the fault")
+				told = append(told, f.log.all()...)
+				for _, secret := range secrets {
+					assert.NotContains(t, strings.Join(told, "\n"), secret)
+				}
 			})
 		}
 	}
@@ -131,9 +128,7 @@ func TestErrorsRepeatNoCredentials(t *testing.T) {
 			SharedConfigState: session.SharedConfigEnable, SharedConfigFiles: []string{file},
 		}), "session"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			connection := ClientConfig(aws.NewConfig().WithEndpoint(*f.client.Config.Endpoint).WithRegion("us-east-1"))
 
 			store, err := f.newFactory(connection, test.option)()

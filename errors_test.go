@@ -21,19 +21,16 @@ func TestErrorsTellTheTableTheCauseAndTheRemedy(t *testing.T) {
 	t.Parallel()
 	for name, refused := range refusals {
 		for action, call := range storeCalls {
-			t.Run(name+", "+action, func(t *testing.T) {
-				t.Parallel()
-				inFakeTime(t, func(t *testing.T, f *fixture) {
-					store := f.newStore()
-					f.transport.setInterceptor(failing(refused.answer, action))
+			runInFakeTime(t, name+", "+action, func(t *testing.T, f *fixture) {
+				store := f.newStore()
+				f.transport.setInterceptor(failing(refused.answer, action))
 
-					_, err := call(store, 1)
+				_, err := call(store, 1)
 
-					assertTells(t, err, action, f.table, refused.code, refused.remedy)
-					if name == "access denied" {
-						assert.ErrorContains(t, err, "perform: dynamodb:"+action+" on resource")
-					}
-				})
+				assertTells(t, err, action, f.table, refused.code, refused.remedy)
+				if name == "access denied" {
+					assert.ErrorContains(t, err, "perform: dynamodb:"+action+" on resource")
+				}
 			})
 		}
 	}
@@ -70,25 +67,22 @@ func TestErrorsOfTheAWSSettingsTellTheRemedy(t *testing.T) {
 		"no region": {aws.NewConfig().WithCredentials(credentials.NewStaticCredentials("id", "secret", "")),
 			"MissingRegion", "no AWS region is set"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				awsSession, err := session.NewSession(test.config)
-				require.NoError(t, err)
-				client := DynamoClient(dynamodb.New(awsSession))
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
+			awsSession, err := session.NewSession(test.config)
+			require.NoError(t, err)
+			client := DynamoClient(dynamodb.New(awsSession))
 
-				for action, call := range storeCalls {
-					f := f.sibling(t)
-					_, err := call(f.newStore(client), 1)
-					assertTells(t, err, f.table, test.code, test.remedy)
-					if action != "BatchWriteItem" { // Init fails when it compares
-						assert.ErrorContains(t, err, action)
-					}
-					time.Sleep(time.Second)
-					assert.Len(t, f.log.ofStores(test.remedy), 1)
+			for action, call := range storeCalls {
+				f := f.sibling(t)
+				_, err := call(f.newStore(client), 1)
+				assertTells(t, err, f.table, test.code, test.remedy)
+				if action != "BatchWriteItem" { // Init fails when it compares
+					assert.ErrorContains(t, err, action)
 				}
-				assert.False(t, f.newStore(client).Initialized())
-			})
+				time.Sleep(time.Second)
+				assert.Len(t, f.log.ofStores(test.remedy), 1)
+			}
+			assert.False(t, f.newStore(client).Initialized())
 		})
 	}
 }
@@ -107,32 +101,29 @@ func TestTablesWithOtherKeySchemas(t *testing.T) {
 		"namespace:S key:N": {"Query"},
 		"namespace:B key:B": {},
 	} {
-		t.Run(schema, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				f.table += "-other"
-				f.createTable(strings.Fields(schema)...)
-				store := f.newStore()
+		runWithTable(t, schema, func(t *testing.T, f *fixture) {
+			f.table += "-other"
+			f.createTable(strings.Fields(schema)...)
+			store := f.newStore()
 
-				err := store.Init(allData(flag("a", 1), flag("b", 1)))
+			err := store.Init(allData(flag("a", 1), flag("b", 1)))
 
-				const remedy = `the table seems to have another key schema; it needs the partition key "namespace" and the sort key "key"`
-				assertTells(t, err, f.table, "ValidationException", remedy)
-				assert.False(t, f.newStore().Initialized())
-				output, err := f.client.Scan(&dynamodb.ScanInput{TableName: aws.String(f.table)})
-				require.NoError(t, err)
-				assert.Empty(t, output.Items, "Init has written nothing")
-				time.Sleep(time.Second)
-				assert.NotEmpty(t, f.log.ofStores("WARN:", remedy))
+			const remedy = `the table seems to have another key schema; it needs the partition key "namespace" and the sort key "key"`
+			assertTells(t, err, f.table, "ValidationException", remedy)
+			assert.False(t, f.newStore().Initialized())
+			output, err := f.client.Scan(&dynamodb.ScanInput{TableName: aws.String(f.table)})
+			require.NoError(t, err)
+			assert.Empty(t, output.Items, "Init has written nothing")
+			time.Sleep(time.Second)
+			assert.NotEmpty(t, f.log.ofStores("WARN:", remedy))
 
-				for action, err := range f.tryEachAction() {
-					if slices.Contains(succeeds, action) {
-						assert.NoError(t, err, action) // DynamoDB can't tell
-					} else {
-						assertTells(t, err, action, f.table, "ValidationException", remedy)
-					}
+			for action, err := range f.tryEachAction() {
+				if slices.Contains(succeeds, action) {
+					assert.NoError(t, err, action) // DynamoDB can't tell
+				} else {
+					assertTells(t, err, action, f.table, "ValidationException", remedy)
 				}
-			})
+			}
 		})
 	}
 }

@@ -64,21 +64,6 @@ func ExampleNewDynamoDBFeatureStore() {
 	// Output: seeded: true
 }
 
-// A flag is read again after a minute at most.
-func ExampleCacheTTL() {
-	_, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-flags", lddynamodb.CacheTTL(time.Minute))
-	fmt.Println(err)
-	// Output: <nil>
-}
-
-// Evaluations go on with the last known flags while DynamoDB is away.
-func ExampleStaleValues() {
-	_, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-flags",
-		lddynamodb.StaleValues(lddynamodb.RefreshStaleValues))
-	fmt.Println(err)
-	// Output: <nil>
-}
-
 // No request takes longer than two seconds, the AWS SDK's retries included.
 func ExampleRequestTimeout() {
 	_, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-flags", lddynamodb.RequestTimeout(2*time.Second))
@@ -88,13 +73,6 @@ func ExampleRequestTimeout() {
 	// Output:
 	// <nil>
 	// lddynamodb: the request timeout -1ns is negative
-}
-
-// Reads at half the price may miss what was written within the last second.
-func ExampleConsistentReads() {
-	_, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-flags", lddynamodb.ConsistentReads(false))
-	fmt.Println(err)
-	// Output: <nil>
 }
 
 // Each environment has its own data in the same table.

@@ -28,6 +28,24 @@ func inFakeTimeWithTable(t *testing.T, test func(t *testing.T, f *fixture)) {
 	})
 }
 
+// runInFakeTime runs a subtest inFakeTime, beside others.
+func runInFakeTime(t *testing.T, name string, test func(t *testing.T, f *fixture)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { t.Parallel(); inFakeTime(t, test) })
+}
+
+// runWithTable runs a subtest inFakeTimeWithTable, beside others.
+func runWithTable(t *testing.T, name string, test func(t *testing.T, f *fixture)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { t.Parallel(); inFakeTimeWithTable(t, test) })
+}
+
+// runOnTable runs a subtest on a table of its own, in real time, beside others.
+func runOnTable(t *testing.T, name string, test func(t *testing.T, f *fixture)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { t.Parallel(); test(t, newFixture(t)) })
+}
+
 // A gateway makes requests outside of fake time, where connections live.
 type gateway chan gatewayRequest
 

@@ -1,7 +1,6 @@
 package lddynamodb
 
 import (
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
-	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 )
 
 func TestArgumentsThatMakeNoSenseAreRefusedAtOnce(t *testing.T) {
@@ -65,9 +63,7 @@ func TestArgumentsAtTheirLimitsWork(t *testing.T) {
 		"no logger":             Logger(nil),
 		"empty session options": SessionOptions(session.Options{}),
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			require.NoError(t, f.newStore(option).Init(allData(flag("f", 1))))
 
 			store := f.newStore(option)
@@ -90,17 +86,6 @@ func TestTheLastOfAnOptionCounts(t *testing.T) {
 	assertGet(t, store, ld.Features, "f", flag("f", 2))
 }
 
-// Only the SDK's own wrapper can tell the SDK of outages.
-func TestStoresAreTheSDKsWrapper(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	for name, ttl := range ttls {
-		wrapper, ok := f.newStore(CacheTTL(ttl)).(*utils.FeatureStoreWrapper)
-		require.True(t, ok, name)
-		assert.Equal(t, "DynamoDB", wrapper.GetDiagnosticsComponentTypeName(), name)
-	}
-}
-
 // A store logs to its option, or else to the SDK's loggers. The SDK's level counts.
 func TestWhereAStoreLogs(t *testing.T) {
 	t.Parallel()
@@ -114,38 +99,21 @@ func TestWhereAStoreLogs(t *testing.T) {
 		"without it, where levels are less": {ldlog.Error, false, 0, 0},
 		"with it, where levels are less":    {ldlog.Error, true, 0, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				config, own := configLoggingTo(f.log), &logLines{}
-				config.Loggers.SetMinLevel(c.minLevel)
-				option := Logger(nil)
-				if c.hasOption {
-					option = Logger(own)
-				}
-				f.transport.setInterceptor(denying())
-				require.Error(t, get(f.newSDKStore(config, option), "f")())
-				time.Sleep(time.Second)
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
+			config, own := configLoggingTo(f.log), &logLines{}
+			config.Loggers.SetMinLevel(c.minLevel)
+			option := Logger(nil)
+			if c.hasOption {
+				option = Logger(own)
+			}
+			f.transport.setInterceptor(denying())
+			require.Error(t, get(f.newSDKStore(config, option), "f")())
+			time.Sleep(time.Second)
 
-				assert.Len(t, f.log.ofStores("WARN: DynamoDBFeatureStore: "), c.inConfig)
-				assert.Len(t, own.ofStores("WARN: DynamoDBFeatureStore: "), c.inOption)
-				config.Loggers.Error("not by the store")
-				assert.Empty(t, f.log.ofStores("not by the store"), "the prefix is set on a copy")
-			})
+			assert.Len(t, f.log.ofStores("WARN: DynamoDBFeatureStore: "), c.inConfig)
+			assert.Len(t, own.ofStores("WARN: DynamoDBFeatureStore: "), c.inOption)
+			config.Loggers.Error("not by the store")
+			assert.Empty(t, f.log.ofStores("not by the store"), "the prefix is set on a copy")
 		})
 	}
-}
-
-func TestTheDeprecatedConstructorMakesTheSameStore(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	store, err := NewDynamoDBFeatureStore(f.table, ClientConfig(f.awsConfig(f.transport)), Prefix("p"), CacheTTL(0))
-	require.NoError(t, err)
-	require.IsType(t, &utils.FeatureStoreWrapper{}, store)
-	require.NoError(t, store.Init(allData(flag("f", 1))))
-
-	assert.True(t, f.newStore(Prefix("p")).Initialized())
-	assertGet(t, f.newStore(Prefix("p")), ld.Features, "f", flag("f", 1))
-
-	assert.NoError(t, store.(io.Closer).Close())
 }

@@ -55,9 +55,7 @@ func TestRowsHaveTheSharedFormat(t *testing.T) {
 		"without a prefix": {"", ""},
 		"with a prefix":    {"my-environment", "my-environment:"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			store := f.newStore(Prefix(test.prefix))
 			simple, users := flag("simple", 1), segment("users", 7, "a", "b")
 			require.NoError(t, store.Init(allData(fullFlag(), simple, users)))
@@ -113,9 +111,7 @@ func TestRowsOfOtherSDKsAreRead(t *testing.T) {
 		"a deleted flag of a placeholder key": {`{"key":"$deleted","version":5,"deleted":true}`, nil, nil},
 		"a deleted flag of an empty key":      {`{"key":"","deleted":true,"version":5}`, nil, nil},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			row := itemRow("features", "f", 5, test.item)
 			if test.version != nil {
 				row[versionAttribute] = test.version
@@ -189,9 +185,7 @@ func TestInitLeavesRowsOfNewerSDKsAlone(t *testing.T) {
 		"malformed rows":   {init: []ld.VersionedData{fullFlag(), segment("s", 2, "a")}, change: rawItem{itemAttribute: text("{")}},
 		"without versions": {init: []ld.VersionedData{fullFlag(), segment("s", 2, "a")}, change: rawItem{versionAttribute: text("2")}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			require.NoError(t, f.newStore().Init(allData(fullFlag(), segment("s", 2, "a"))))
 			before := f.rows()
 			for name, start := range newer {

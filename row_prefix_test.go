@@ -8,72 +8,38 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// prefixes that could be taken for one another, or for what follows a prefix.
-var prefixes = []string{
-	"", "a", "aa", "a:", ":a", ":", "a:a", "a:features", "features", "segments", "$inited", "a:$inited", "*", "a*", "a?",
-}
-
+// These could be taken for one another, or for what follows a prefix.
 func TestPrefixesCantReachEachOther(t *testing.T) {
 	t.Parallel()
+	prefixes := []string{"", "a", "aa", "a:", ":a", ":", "a:a", "a:features", "features", "segments", "$inited", "a:$inited", "*", "a?"}
 	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			newStore := func(prefix string) ld.FeatureStore { return f.newStore(CacheTTL(ttl), Prefix(prefix)) }
-			dataOf := func(i int) map[ld.VersionedDataKind]map[string]ld.VersionedData {
-				return allData(flag("same", i+1), flag("only of "+prefixes[i], 1), flag("$inited", i+1),
-					flag("a:$inited", i+1), flag("features", i+1), segment("same", i+1), segment("$inited", i+1))
+			dataOf := func(i int) []ld.VersionedData {
+				return []ld.VersionedData{flag("same", i+1), flag("only of "+prefixes[i], 1), flag("$inited", i+1),
+					flag("a:$inited", i+1), flag("features", i+1), segment("same", i+1), segment("$inited", i+1)}
 			}
 			for i, prefix := range prefixes {
-				store := newStore(prefix)
-				for kind, items := range dataOf(i) {
-					for _, item := range items {
-						require.NoError(t, store.Upsert(kind, item))
+				for _, item := range dataOf(i) {
+					require.NoError(t, newStore(prefix).Upsert(kindOf(item), item))
+				}
+			}
+			for i, prefix := range prefixes {
+				assert.False(t, newStore(prefix).Initialized(), "prefix %q, though others are", prefix)
+				require.NoError(t, newStore(prefix).Init(allData(dataOf(i)...)))
+			}
+			for i, prefix := range prefixes {
+				store, want := newStore(prefix), allData(dataOf(i)...)
+				assert.True(t, store.Initialized(), "prefix %q", prefix)
+				for kind, items := range want {
+					for key, item := range items {
+						assertGet(t, store, kind, key, item)
 					}
+					all, err := store.All(kind)
+					require.NoError(t, err)
+					assert.Equal(t, items, all, "prefix %q", prefix)
 				}
 			}
-			for i, prefix := range prefixes {
-				store := newStore(prefix)
-				assert.False(t, store.Initialized(), "prefix %q, though others are", prefix)
-				require.NoError(t, store.Init(dataOf(i)))
-				assert.True(t, newStore(prefix).Initialized(), "prefix %q", prefix)
-			}
-			f.checkPrefixes(newStore, dataOf)
-
-			require.NoError(t, newStore("a").Init(allData()))
-			require.NoError(t, newStore("aa").Upsert(ld.Features, flag("same", 1000)))
-			require.NoError(t, newStore("a:").Delete(ld.Features, "same", 1000))
-			f.checkPrefixes(newStore, func(i int) map[ld.VersionedDataKind]map[string]ld.VersionedData {
-				data := dataOf(i)
-				switch prefixes[i] {
-				case "a":
-					return allData()
-				case "aa":
-					data[ld.Features]["same"] = flag("same", 1000)
-				case "a:":
-					delete(data[ld.Features], "same")
-				}
-				return data
-			})
 		})
-	}
-}
-
-func (f *fixture) checkPrefixes(
-	newStore func(prefix string) ld.FeatureStore, dataOf func(i int) map[ld.VersionedDataKind]map[string]ld.VersionedData,
-) {
-	f.tb.Helper()
-	for i, prefix := range prefixes {
-		store := newStore(prefix)
-		for kind, want := range dataOf(i) {
-			items, err := store.All(kind)
-			require.NoError(f.tb, err)
-			assert.Equal(f.tb, want, items, "prefix %q", prefix)
-			for key, item := range want {
-				got, err := store.Get(kind, key)
-				require.NoError(f.tb, err)
-				assert.Equal(f.tb, item, got, "prefix %q", prefix)
-			}
-		}
 	}
 }

@@ -26,37 +26,34 @@ func TestRowsAtTheSizeLimit(t *testing.T) {
 		"long key":    {"префикс", strings.Repeat("k", maxSortKeyBytes), math.MaxInt64},
 		"low version": {"low", "k", math.MinInt64},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				f.options = []FeatureStoreOption{Prefix(c.prefix)}
-				key := rowKey{strings.TrimPrefix(c.prefix+":features", ":"), c.key}
-				// sized makes a flag whose row has this size, without that of the version.
-				sized := func(size int) *ld.FeatureFlag {
-					rest := len(key.namespace) + len(key.key) + len(jsonOf(t, flagOfSize(c.key, c.version, 0)))
-					for _, attribute := range []string{namespaceAttribute, keyAttribute, versionAttribute, itemAttribute} {
-						rest += len(attribute)
-					}
-					return flagOfSize(c.key, c.version, size-rest)
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			f.options = []FeatureStoreOption{Prefix(c.prefix)}
+			key := rowKey{strings.TrimPrefix(c.prefix+":features", ":"), c.key}
+			// sized makes a flag whose row has this size, without that of the version.
+			sized := func(size int) *ld.FeatureFlag {
+				rest := len(key.namespace) + len(key.key) + len(jsonOf(t, flagOfSize(c.key, c.version, 0)))
+				for _, attribute := range []string{namespaceAttribute, keyAttribute, versionAttribute, itemAttribute} {
+					rest += len(attribute)
 				}
+				return flagOfSize(c.key, c.version, size-rest)
+			}
 
-				tooLarge := sized(maxItemBytes)
-				f.requireTooLarge(key, tooLarge)
-				require.NoError(t, f.newStore().Init(allData(tooLarge)))
-				assert.Empty(t, f.transport.recorded("BatchWriteItem"))
-				f.transport.reset()
-				require.NoError(t, f.newStore().Upsert(ld.Features, tooLarge))
-				assert.Empty(t, f.transport.writes())
-				assert.Len(t, f.log.ofStores("ERROR:", "features/", "can't be stored"), 2)
+			tooLarge := sized(maxItemBytes)
+			f.requireTooLarge(key, tooLarge)
+			require.NoError(t, f.newStore().Init(allData(tooLarge)))
+			assert.Empty(t, f.transport.recorded("BatchWriteItem"))
+			f.transport.reset()
+			require.NoError(t, f.newStore().Upsert(ld.Features, tooLarge))
+			assert.Empty(t, f.transport.writes())
+			assert.Len(t, f.log.ofStores("ERROR:", "features/", "can't be stored"), 2)
 
-				largest := sized(maxItemBytes - maxNumberBytes)
-				require.NoError(t, f.newStore().Upsert(ld.Features, largest))
-				assertGet(t, f.newStore(), ld.Features, c.key, largest)
-				f.deleteRow(key)
-				require.NoError(t, f.newStore().Init(allData(largest)))
-				assertGet(t, f.newStore(), ld.Features, c.key, largest)
-				assert.Len(t, f.log.ofStores(), 2, "nothing more")
-			})
+			largest := sized(maxItemBytes - maxNumberBytes)
+			require.NoError(t, f.newStore().Upsert(ld.Features, largest))
+			assertGet(t, f.newStore(), ld.Features, c.key, largest)
+			f.deleteRow(key)
+			require.NoError(t, f.newStore().Init(allData(largest)))
+			assertGet(t, f.newStore(), ld.Features, c.key, largest)
+			assert.Len(t, f.log.ofStores(), 2, "nothing more")
 		})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -72,49 +71,46 @@ func (f *fixture) requireStatusChanges(unavailable, available int) {
 func TestStatusListener(t *testing.T) {
 	t.Parallel()
 	for name, options := range outageModes {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				told := new(toldStatuses)
-				store := f.newSDKStore(configLoggingTo(f.log), append(options, StatusListener(told.listen))...)
-				require.NoError(t, store.Init(allData(flag("f", 1))))
-				require.NoError(t, get(store, "f")())
-				time.Sleep(time.Minute)
-				told.require(t)
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			told := new(toldStatuses)
+			store := f.newSDKStore(configLoggingTo(f.log), append(options, StatusListener(told.listen))...)
+			require.NoError(t, store.Init(allData(flag("f", 1))))
+			require.NoError(t, get(store, "f")())
+			time.Sleep(time.Minute)
+			told.require(t)
 
-				f.transport.setInterceptor(failing(unknownHost))
-				_, err := store.Get(experiments, "x")
-				require.Error(t, err)
-				time.Sleep(firstPause + timeStep)
-				told.require(t, "unsaved 0, GetItem experiments/x")
-				time.Sleep(time.Hour)
-				told.require(t)
+			f.transport.setInterceptor(failing(unknownHost))
+			_, err := store.Get(experiments, "x")
+			require.Error(t, err)
+			time.Sleep(firstPause + timeStep)
+			told.require(t, "unsaved 0, GetItem experiments/x")
+			time.Sleep(time.Hour)
+			told.require(t)
 
-				f.transport.setInterceptor(denying())
-				time.Sleep(time.Minute)
-				told.require(t, "AccessDeniedException")
+			f.transport.setInterceptor(denying())
+			time.Sleep(time.Minute)
+			told.require(t, "AccessDeniedException")
 
-				require.NoError(t, store.Upsert(ld.Features, flag("f", 2)))
-				time.Sleep(2 * time.Second)
-				told.require(t, "unsaved 1, ")
-				require.NoError(t, store.Upsert(ld.Features, flagOfSize("big", 1, maxItemBytes)))
-				time.Sleep(time.Minute)
-				told.require(t, "unsaved 2, ")
+			require.NoError(t, store.Upsert(ld.Features, flag("f", 2)))
+			time.Sleep(2 * time.Second)
+			told.require(t, "unsaved 1, ")
+			require.NoError(t, store.Upsert(ld.Features, flagOfSize("big", 1, maxItemBytes)))
+			time.Sleep(time.Minute)
+			told.require(t, "unsaved 2, ")
 
-				f.transport.setInterceptor(nil)
-				time.Sleep(time.Minute)
-				synctest.Wait()
-				told.mu.Lock()
-				told.statuses = told.statuses[len(told.statuses)-1:] // it may be written before the outage ends
-				told.mu.Unlock()
-				told.require(t, "unsaved 1, available")
-				assert.Empty(t, storeGoroutines())
+			f.transport.setInterceptor(nil)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			told.mu.Lock()
+			told.statuses = told.statuses[len(told.statuses)-1:] // it may be written before the outage ends
+			told.mu.Unlock()
+			told.require(t, "unsaved 1, available")
+			assert.Empty(t, storeGoroutines())
 
-				require.NoError(t, store.Upsert(ld.Features, flag("big", 2)))
-				time.Sleep(time.Minute)
-				told.require(t, "unsaved 0, available")
-				assert.Empty(t, storeGoroutines())
-			})
+			require.NoError(t, store.Upsert(ld.Features, flag("big", 2)))
+			time.Sleep(time.Minute)
+			told.require(t, "unsaved 0, available")
+			assert.Empty(t, storeGoroutines())
 		})
 	}
 }
@@ -161,23 +157,20 @@ func TestStatusListenerIsToldOfUnstorableItems(t *testing.T) {
 		"Init":               func(f *fixture, s ld.FeatureStore) error { return s.Init(allData(flag("big", 1))) },
 		"Init without it":    func(f *fixture, s ld.FeatureStore) error { return s.Init(allData()) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				told := new(toldStatuses)
-				store := f.newSDKStore(configLoggingTo(f.log), CacheTTL(0), StatusListener(told.listen))
-				require.NoError(t, store.Upsert(ld.Features, flagOfSize("big", 1, maxItemBytes)))
-				time.Sleep(time.Minute)
-				told.require(t, "unsaved 1, available")
-				require.NoError(t, f.newStore(DynamoClient(f.client)).Upsert(ld.Features, flag("big", 2)))
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			told := new(toldStatuses)
+			store := f.newSDKStore(configLoggingTo(f.log), CacheTTL(0), StatusListener(told.listen))
+			require.NoError(t, store.Upsert(ld.Features, flagOfSize("big", 1, maxItemBytes)))
+			time.Sleep(time.Minute)
+			told.require(t, "unsaved 1, available")
+			require.NoError(t, f.newStore(DynamoClient(f.client)).Upsert(ld.Features, flag("big", 2)))
 
-				require.NoError(t, end(f, store))
+			require.NoError(t, end(f, store))
 
-				time.Sleep(time.Minute)
-				told.require(t, "unsaved 0, available")
-				assert.Empty(t, f.log.ofStores("WARN"))
-				assert.Empty(t, storeGoroutines())
-			})
+			time.Sleep(time.Minute)
+			told.require(t, "unsaved 0, available")
+			assert.Empty(t, f.log.ofStores("WARN"))
+			assert.Empty(t, storeGoroutines())
 		})
 	}
 }
@@ -229,26 +222,23 @@ func TestSDKIsToldOfAnOutageOnce(t *testing.T) {
 	t.Parallel()
 	for faultName, fault := range faults {
 		for _, modeName := range []string{"no cache", "cached, RefreshStaleValues"} {
-			t.Run(faultName+"/"+modeName, func(t *testing.T) {
-				t.Parallel()
-				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-					store := f.newSDKStore(configLoggingTo(f.log), outageModes[modeName]...)
-					f.transport.setInterceptor(failing(fault))
-					for i := range 20 {
-						require.Error(t, errors.Join(get(store, "unknown")(), store.Upsert(ld.Features, flag("f", i))))
-						_, err := store.All(experiments)
-						require.Error(t, err)
-						time.Sleep(time.Second)
-					}
-					f.requireStatusChanges(1, 0)
+			runWithTable(t, faultName+"/"+modeName, func(t *testing.T, f *fixture) {
+				store := f.newSDKStore(configLoggingTo(f.log), outageModes[modeName]...)
+				f.transport.setInterceptor(failing(fault))
+				for i := range 20 {
+					require.Error(t, errors.Join(get(store, "unknown")(), store.Upsert(ld.Features, flag("f", i))))
+					_, err := store.All(experiments)
+					require.Error(t, err)
+					time.Sleep(time.Second)
+				}
+				f.requireStatusChanges(1, 0)
 
-					f.transport.setInterceptor(nil)
-					timeUntil(t, "the end", f.hasEnded(1))
-					time.Sleep(sdkPollInterval + time.Millisecond)
-					f.requireStatusChanges(1, 1)
-					time.Sleep(time.Hour)
-					f.requireStatusChanges(1, 1)
-				})
+				f.transport.setInterceptor(nil)
+				timeUntil(t, "the end", f.hasEnded(1))
+				time.Sleep(sdkPollInterval + time.Millisecond)
+				f.requireStatusChanges(1, 1)
+				time.Sleep(time.Hour)
+				f.requireStatusChanges(1, 1)
 			})
 		}
 	}
@@ -265,40 +255,34 @@ func TestStoreIsUnavailableDuringWritesAndWhileOneWaits(t *testing.T) {
 		"Upsert": {"PutItem", func(s ld.FeatureStore) func() error { return upsert(s, flag("f", 2)) }},
 		"Init":   {"BatchWriteItem", func(s ld.FeatureStore) func() error { return initWith(s, flag("f", 2)) }},
 	} {
-		t.Run(name+" under way", func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(CacheTTL(0), RequestTimeout(0))
-				write := f.holdRequest(c.action, "").during(c.write(store))
-				for range 10 {
-					f.transport.setInterceptor(denying("Query"))
-					_, err := store.All(experiments)
-					require.Error(t, err)
-					f.transport.setInterceptor(nil)
-					time.Sleep(denialPause + time.Second)
-					f.requireStatusChanges(1, 0)
-				}
-				write.finish()
-				time.Sleep(time.Second + sdkPollInterval)
-				f.requireStatusChanges(1, 1)
-			})
-		})
-		t.Run(name+" refused", func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(CacheTTL(0))
-				f.transport.setInterceptor(denying("PutItem", "BatchWriteItem"))
-				require.Error(t, c.write(store)())
-				for range 30 {
-					require.NoError(t, all(store)())
-					time.Sleep(time.Second)
-				}
-				f.requireStatusChanges(1, 0)
+		runWithTable(t, name+" under way", func(t *testing.T, f *fixture) {
+			store := f.newStore(CacheTTL(0), RequestTimeout(0))
+			write := f.holdRequest(c.action, "").during(c.write(store))
+			for range 10 {
+				f.transport.setInterceptor(denying("Query"))
+				_, err := store.All(experiments)
+				require.Error(t, err)
 				f.transport.setInterceptor(nil)
-				timeUntil(t, "the end", f.hasEnded(1))
-				time.Sleep(sdkPollInterval)
-				f.requireStatusChanges(1, 1)
-			})
+				time.Sleep(denialPause + time.Second)
+				f.requireStatusChanges(1, 0)
+			}
+			write.finish()
+			time.Sleep(time.Second + sdkPollInterval)
+			f.requireStatusChanges(1, 1)
+		})
+		runWithTable(t, name+" refused", func(t *testing.T, f *fixture) {
+			store := f.newStore(CacheTTL(0))
+			f.transport.setInterceptor(denying("PutItem", "BatchWriteItem"))
+			require.Error(t, c.write(store)())
+			for range 30 {
+				require.NoError(t, all(store)())
+				time.Sleep(time.Second)
+			}
+			f.requireStatusChanges(1, 0)
+			f.transport.setInterceptor(nil)
+			timeUntil(t, "the end", f.hasEnded(1))
+			time.Sleep(sdkPollInterval)
+			f.requireStatusChanges(1, 1)
 		})
 	}
 }
@@ -339,52 +323,25 @@ func TestStoreIsAvailableOnceForEachWrite(t *testing.T) {
 func TestSDKIsNotToldOfItems(t *testing.T) {
 	t.Parallel()
 	for name, options := range outageModes {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(options...)
-				for key, attributes := range malformedRows {
-					f.putFlagRow(key, attributes)
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			store := f.newStore(options...)
+			for key, attributes := range malformedRows {
+				f.putFlagRow(key, attributes)
+			}
+			for version := range 3 {
+				for key := range malformedRows {
+					require.NoError(t, get(store, key)())
 				}
-				for version := range 3 {
-					for key := range malformedRows {
-						require.NoError(t, get(store, key)())
-					}
-					require.NoError(t, all(store)())
-					require.NoError(t, store.Upsert(ld.Features, flagOfSize("big", version, maxItemBytes)))
-					require.NoError(t, store.Upsert(ld.Features, flag("", version)))
-					require.NoError(t, store.Upsert(ld.Features, flag("item-null", version)))
-					time.Sleep(2 * time.Second)
-				}
-				require.NoError(t, store.Init(allData(flagOfSize("big", 4, maxItemBytes), flag("f", 3))))
-				time.Sleep(time.Minute)
-				f.requireStatusChanges(0, 0)
-				assert.Empty(t, f.log.ofStores("WARN"))
-			})
+				require.NoError(t, all(store)())
+				require.NoError(t, store.Upsert(ld.Features, flagOfSize("big", version, maxItemBytes)))
+				require.NoError(t, store.Upsert(ld.Features, flag("", version)))
+				require.NoError(t, store.Upsert(ld.Features, flag("item-null", version)))
+				time.Sleep(2 * time.Second)
+			}
+			require.NoError(t, store.Init(allData(flagOfSize("big", 4, maxItemBytes), flag("f", 3))))
+			time.Sleep(time.Minute)
+			f.requireStatusChanges(0, 0)
+			assert.Empty(t, f.log.ofStores("WARN"))
 		})
 	}
-}
-
-// A client whose stream is refused never reads the SDK's channel of status changes.
-func TestClientWhoseStreamIsRefusedClosesAfterShortOutages(t *testing.T) {
-	t.Parallel()
-	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-		require.NoError(t, f.newStore(Logger(&logLines{})).Init(allData(flag("f", 1))))
-		client, err := ld.MakeCustomClient("key", f.clientConfig(func(r *http.Request) *http.Response {
-			return withStatus(r, http.StatusUnauthorized, http.NoBody, nil)
-		}, CacheTTL(0)), time.Minute)
-		require.Error(t, err)
-		for range 12 {
-			f.transport.setInterceptor(failing(unknownHost))
-			_, err := client.BoolVariation("f", ld.NewUser("u"), false)
-			require.Error(t, err)
-			time.Sleep(time.Second)
-			f.transport.setInterceptor(nil)
-			time.Sleep(10 * time.Second)
-			_, err = client.BoolVariation("f", ld.NewUser("u"), false)
-			require.NoError(t, err)
-		}
-		f.requireStatusChanges(2, 1)
-		require.NoError(t, client.Close())
-	})
 }

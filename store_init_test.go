@@ -56,9 +56,7 @@ func TestInitWritesOnlyWhatChanged(t *testing.T) {
 		"a row whose version is a string":       {row: rawItem{versionAttribute: text("1"), itemAttribute: text(encoded)}},
 		"a row without a version":               {row: rawItem{itemAttribute: text(encoded)}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			items := make(map[string]ld.VersionedData)
 			for _, item := range numberedFlags("f", 100) {
 				items[nameOf(item)] = item
@@ -143,9 +141,7 @@ func TestInitKeepsBatchesUnderDynamoDBsLimits(t *testing.T) {
 		large[i] = item
 	}
 	for name, data := range map[string][]ld.VersionedData{"large items": large, "small items": numberedFlags("small", 60)} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			store := f.newStore(RequestTimeout(hangGuard)) // DynamoDB Local can take its time with large items
 
 			require.NoError(t, store.Init(allData(data...)))
@@ -186,36 +182,33 @@ func TestInitFailsInTheMiddle(t *testing.T) {
 		"access denied": refusals["access denied"].answer,
 	} {
 		for _, who := range []string{"by itself", "by another process"} {
-			t.Run(faultName+"/"+who, func(t *testing.T) {
-				t.Parallel()
-				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-					store := f.newStore()
-					data := append(numberedFlags("f", 20*maxBatchRequests), segment("s", 1))
-					var batches atomic.Int64
-					f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-						if r.action == "PutItem" || (r.action == "BatchWriteItem" && batches.Add(1) > 5) {
-							return fault(r)
-						}
-						return send()
-					})
-
-					require.ErrorContains(t, store.Init(allData(data...)), fmt.Sprintf(" of %d changed items: ", len(data)))
-					assertAll(t, store, ld.Features, data[:len(data)-1]...)
-
-					rows := f.rows()
-					assert.NotEmpty(t, rows)
-					assert.Less(t, len(rows), len(data))
-					assert.NotContains(t, rows, initedKey+"/"+initedKey)
-					assert.False(t, f.newStore(DynamoClient(f.client)).Initialized())
-
-					f.transport.setInterceptor(nil)
-					if who == "by itself" {
-						time.Sleep(time.Minute)
-					} else {
-						require.NoError(t, f.newStore(DynamoClient(f.client)).Init(allData(data...)))
+			runWithTable(t, faultName+"/"+who, func(t *testing.T, f *fixture) {
+				store := f.newStore()
+				data := append(numberedFlags("f", 20*maxBatchRequests), segment("s", 1))
+				var batches atomic.Int64
+				f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+					if r.action == "PutItem" || (r.action == "BatchWriteItem" && batches.Add(1) > 5) {
+						return fault(r)
 					}
-					f.requireHolds(data)
+					return send()
 				})
+
+				require.ErrorContains(t, store.Init(allData(data...)), fmt.Sprintf(" of %d changed items: ", len(data)))
+				assertAll(t, store, ld.Features, data[:len(data)-1]...)
+
+				rows := f.rows()
+				assert.NotEmpty(t, rows)
+				assert.Less(t, len(rows), len(data))
+				assert.NotContains(t, rows, initedKey+"/"+initedKey)
+				assert.False(t, f.newStore(DynamoClient(f.client)).Initialized())
+
+				f.transport.setInterceptor(nil)
+				if who == "by itself" {
+					time.Sleep(time.Minute)
+				} else {
+					require.NoError(t, f.newStore(DynamoClient(f.client)).Init(allData(data...)))
+				}
+				f.requireHolds(data)
 			})
 		}
 	}

@@ -29,40 +29,17 @@ func TestLateWriteIsInTheOrderOfInit(t *testing.T) {
 			return err
 		}, order},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store := f.newStore()
-				f.transport.setInterceptor(failing(noConnection))
-				require.Error(t, c.refused(store))
-				f.transport.reset()
-				f.transport.setInterceptor(nil)
-				time.Sleep(time.Second)
-				assert.Equal(t, c.order, f.transport.written())
-				assert.Empty(t, storeGoroutines())
-			})
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			store := f.newStore()
+			f.transport.setInterceptor(failing(noConnection))
+			require.Error(t, c.refused(store))
+			f.transport.reset()
+			f.transport.setInterceptor(nil)
+			time.Sleep(time.Second)
+			assert.Equal(t, c.order, f.transport.written())
+			assert.Empty(t, storeGoroutines())
 		})
 	}
-}
-
-// Nobody who reads waits for a late write that gets no answer, and an Init not for
-// long.
-func TestLateWriteWithoutAnAnswerKeepsNobodyWaiting(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		store := f.newStore(CacheTTL(0))
-		data := allData(numberedFlags("f", 1000)...)
-		f.transport.setInterceptor(failing(blackHole, "BatchWriteItem", "PutItem"))
-		require.Error(t, store.Init(data))
-		for range 10 {
-			time.Sleep(3 * time.Second / 2)
-			assert.Zero(t, elapsed(func() {
-				assertGet(t, store, ld.Features, "f-1", flag("f-1", 1))
-				assert.NoError(t, all(store)())
-			}))
-			assert.LessOrEqual(t, elapsed(func() { assert.Error(t, store.Init(data)) }), 3*DefaultRequestTimeout)
-		}
-	})
 }
 
 // What a late write costs depends on what waits, not on what the table holds. While it
@@ -73,35 +50,32 @@ func TestCostOfLateWrites(t *testing.T) {
 	refusals := map[string]interceptor{"batches denied": denying("BatchWriteItem")}
 	maps.Copy(refusals, ways)
 	for name, refusing := range refusals {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				f.options = []FeatureStoreOption{ClientConfig(aws.NewConfig().WithMaxRetries(2))}
-				store := f.newStore()
-				data := numberedFlags("f", 300)
-				require.NoError(t, store.Init(allData(data...)))
-				for i := range changed {
-					data[i] = flag(data[i].GetKey(), 2)
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			f.options = []FeatureStoreOption{ClientConfig(aws.NewConfig().WithMaxRetries(2))}
+			store := f.newStore()
+			data := numberedFlags("f", 300)
+			require.NoError(t, store.Init(allData(data...)))
+			for i := range changed {
+				data[i] = flag(data[i].GetKey(), 2)
+			}
+			f.transport.setInterceptor(refusing)
+			require.Error(t, store.Init(allData(data...)))
+			f.transport.reset()
+			if name != "batches denied" {
+				const hour = 3600
+				time.Sleep(hour * time.Second)
+				assert.LessOrEqual(t, len(f.transport.recorded()), 4*hour)
+				for _, r := range f.transport.recorded("Query") {
+					require.Contains(t, string(r.body), `"Limit":1`)
 				}
-				f.transport.setInterceptor(refusing)
-				require.Error(t, store.Init(allData(data...)))
 				f.transport.reset()
-				if name != "batches denied" {
-					const hour = 3600
-					time.Sleep(hour * time.Second)
-					assert.LessOrEqual(t, len(f.transport.recorded()), 4*hour)
-					for _, r := range f.transport.recorded("Query") {
-						require.Contains(t, string(r.body), `"Limit":1`)
-					}
-					f.transport.reset()
-					f.transport.setInterceptor(nil)
-				}
-				time.Sleep(time.Minute)
-				assert.Len(t, f.transport.written(), changed+1, "and the row that says that it is complete")
-				assert.LessOrEqual(t, len(f.transport.recorded()), changed+10)
-				assert.Empty(t, storeGoroutines())
-				f.requireHolds(data)
-			})
+				f.transport.setInterceptor(nil)
+			}
+			time.Sleep(time.Minute)
+			assert.Len(t, f.transport.written(), changed+1, "and the row that says that it is complete")
+			assert.LessOrEqual(t, len(f.transport.recorded()), changed+10)
+			assert.Empty(t, storeGoroutines())
+			f.requireHolds(data)
 		})
 	}
 }

@@ -46,33 +46,30 @@ func TestWhatACallerHasSeenIsNotUnseen(t *testing.T) {
 		for changeName, change := range changes {
 			for i, seen := range overtaken {
 				older := overtaken[1-i]
-				t.Run(fmt.Sprintf("%s/%s/by %s", mode, changeName, seen.name), func(t *testing.T) {
-					t.Parallel()
-					inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-						another := f.newStore(DynamoClient(f.client))
-						require.NoError(t, another.Init(allData(flag("f", 1), flag("h", 1))))
-						store := f.newStore(options...)
-						if mode != "cold" {
-							assertHas(t, store, flag("f", 1))
-							time.Sleep(time.Second)
-						}
-						held := f.holdResponse(older.action, "")
-						result := make(chan error, 1)
-						go func() { _, err := older.read(store); result <- err }()
-						synctest.Wait()
-						require.NoError(t, change.make(another))
-						item, err := seen.read(store)
-						require.NoError(t, err)
-						require.Equal(t, visibleVersion(change.want), visibleVersion(item))
+				runWithTable(t, fmt.Sprintf("%s/%s/by %s", mode, changeName, seen.name), func(t *testing.T, f *fixture) {
+					another := f.newStore(DynamoClient(f.client))
+					require.NoError(t, another.Init(allData(flag("f", 1), flag("h", 1))))
+					store := f.newStore(options...)
+					if mode != "cold" {
+						assertHas(t, store, flag("f", 1))
+						time.Sleep(time.Second)
+					}
+					held := f.holdResponse(older.action, "")
+					result := make(chan error, 1)
+					go func() { _, err := older.read(store); result <- err }()
+					synctest.Wait()
+					require.NoError(t, change.make(another))
+					item, err := seen.read(store)
+					require.NoError(t, err)
+					require.Equal(t, visibleVersion(change.want), visibleVersion(item))
 
-						close(held.released)
-						require.NoError(t, <-result)
+					close(held.released)
+					require.NoError(t, <-result)
 
-						for range 3 {
-							assertHas(t, store, change.want)
-							time.Sleep(time.Second)
-						}
-					})
+					for range 3 {
+						assertHas(t, store, change.want)
+						time.Sleep(time.Second)
+					}
 				})
 			}
 		}
@@ -107,33 +104,30 @@ func TestReadsThatALateWriteOvertakes(t *testing.T) {
 	}
 	for mode, options := range outageModes {
 		for name, write := range writes {
-			t.Run(mode+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-					store := f.newStore(options...)
-					require.NoError(t, store.Init(allData(flag("f", 1), flag("removed", 1))))
-					f.transport.setInterceptor(denying("PutItem", "BatchWriteItem"))
-					require.Error(t, write(store))
-					time.Sleep(time.Second)
-					holds := []*hold{f.holdResponse("GetItem", `"f"`), f.holdResponse("GetItem", `"removed"`), f.holdResponse("Query", "")}
-					var reads errgroup.Group
-					reads.Go(get(store, "f"))
-					reads.Go(get(store, "removed"))
-					reads.Go(all(store))
-					f.transport.setInterceptor(nil)
-					timeUntil(t, "the end", f.hasEnded(1))
-					for _, h := range holds {
-						close(h.released)
-					}
-					require.NoError(t, reads.Wait())
+			runWithTable(t, mode+"/"+name, func(t *testing.T, f *fixture) {
+				store := f.newStore(options...)
+				require.NoError(t, store.Init(allData(flag("f", 1), flag("removed", 1))))
+				f.transport.setInterceptor(denying("PutItem", "BatchWriteItem"))
+				require.Error(t, write(store))
+				time.Sleep(time.Second)
+				holds := []*hold{f.holdResponse("GetItem", `"f"`), f.holdResponse("GetItem", `"removed"`), f.holdResponse("Query", "")}
+				var reads errgroup.Group
+				reads.Go(get(store, "f"))
+				reads.Go(get(store, "removed"))
+				reads.Go(all(store))
+				f.transport.setInterceptor(nil)
+				timeUntil(t, "the end", f.hasEnded(1))
+				for _, h := range holds {
+					close(h.released)
+				}
+				require.NoError(t, reads.Wait())
 
-					for range 3 {
-						assertHas(t, store, flag("f", 2))
-						assertGet(t, store, ld.Features, "removed", nil)
-						assertAll(t, store, ld.Features, flag("f", 2))
-						time.Sleep(time.Second)
-					}
-				})
+				for range 3 {
+					assertHas(t, store, flag("f", 2))
+					assertGet(t, store, ld.Features, "removed", nil)
+					assertAll(t, store, ld.Features, flag("f", 2))
+					time.Sleep(time.Second)
+				}
 			})
 		}
 	}

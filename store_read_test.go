@@ -68,9 +68,7 @@ func TestWhatIsKnownCostsNoRequest(t *testing.T) {
 	t.Parallel()
 	for mode, ttl := range cachingTTLs {
 		for name, c := range knowing {
-			t.Run(mode+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				f := newFixture(t)
+			runOnTable(t, mode+"/"+name, func(t *testing.T, f *fixture) {
 				storeFlags(t, f)
 				f.transport.reset()
 				store := f.newStore(CacheTTL(ttl))
@@ -194,52 +192,32 @@ func TestConcurrentMissesShareARequest(t *testing.T) {
 	const callers = 50
 	for name := range map[string]bool{"Get": true, "All": true, "Initialized": true} {
 		for outcome, respond := range map[string]interceptor{"a result": holding(t, flag("f", 1), flag(initedKey, 1)), "an error": denying()} {
-			t.Run(name+", "+outcome, func(t *testing.T) {
-				t.Parallel()
-				inFakeTime(t, func(t *testing.T, f *fixture) {
-					f.transport.setInterceptor(answersLate(time.Second).over(respond))
-					store := f.newStore()
-					var found, failed atomic.Int64
-					for range callers {
-						go func() {
-							if _, err := calls[name](store, flag("f", 1)); err != nil {
-								failed.Add(1)
-							} else {
-								found.Add(1)
-							}
-						}()
-					}
-					time.Sleep(time.Second)
-					synctest.Wait()
-					assert.Len(t, f.transport.recorded(), 1)
-					want := map[string]int64{"a result": callers, "an error": 0}[outcome]
-					assert.Equal(t, want, found.Load())
-					assert.Equal(t, callers-want, failed.Load())
-					f.transport.setInterceptor(holding(t, flag("f", 1), flag(initedKey, 1)))
-					time.Sleep(denialPause + time.Second)
-					_, err := calls[name](store, flag("f", 1))
-					assert.NoError(t, err, "errors are not kept")
-				})
+			runInFakeTime(t, name+", "+outcome, func(t *testing.T, f *fixture) {
+				f.transport.setInterceptor(answersLate(time.Second).over(respond))
+				store := f.newStore()
+				var found, failed atomic.Int64
+				for range callers {
+					go func() {
+						if _, err := calls[name](store, flag("f", 1)); err != nil {
+							failed.Add(1)
+						} else {
+							found.Add(1)
+						}
+					}()
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				assert.Len(t, f.transport.recorded(), 1)
+				want := map[string]int64{"a result": callers, "an error": 0}[outcome]
+				assert.Equal(t, want, found.Load())
+				assert.Equal(t, callers-want, failed.Load())
+				f.transport.setInterceptor(holding(t, flag("f", 1), flag(initedKey, 1)))
+				time.Sleep(denialPause + time.Second)
+				_, err := calls[name](store, flag("f", 1))
+				assert.NoError(t, err, "errors are not kept")
 			})
 		}
 	}
-}
-
-// Updates don't prolong the life of what All returns, which would keep changes by
-// other processes out of it for as long as there are updates.
-func TestUpdatesKeepTheExpiryOfAll(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		f.transport.setInterceptor(holding(t, flag("f", 1), flag("g", 1)))
-		store := f.newStore(CacheTTL(time.Minute))
-		assertAll(t, store, ld.Features, flag("f", 1), flag("g", 1))
-		time.Sleep(29 * time.Second)
-		require.NoError(t, store.Upsert(ld.Features, flag("f", 2)))
-		f.transport.setInterceptor(holding(t, flag("f", 2), flag("g", 2)))
-		assertAll(t, store, ld.Features, flag("f", 2), flag("g", 1))
-		time.Sleep(31 * time.Second)
-		assertAll(t, store, ld.Features, flag("f", 2), flag("g", 2))
-	})
 }
 
 // Processes that start together would read together for ever, were it not for
@@ -254,34 +232,31 @@ func TestExpiriesAreSpread(t *testing.T) {
 		"all items":    func(s []ld.FeatureStore, i int) error { return all(s[i])() },
 	}
 	for name, read := range reads {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				var flags []*ld.FeatureFlag
-				var stores []ld.FeatureStore
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
+			var flags []*ld.FeatureFlag
+			var stores []ld.FeatureStore
+			for i := range n {
+				flags = append(flags, flag(fmt.Sprint("f", i), 1))
+				stores = append(stores, f.newStore(CacheTTL(ttl)))
+			}
+			f.transport.setInterceptor(holding(t, flags...))
+			readAll := func() (requests int) {
+				f.transport.reset()
 				for i := range n {
-					flags = append(flags, flag(fmt.Sprint("f", i), 1))
-					stores = append(stores, f.newStore(CacheTTL(ttl)))
+					require.NoError(t, read(stores, i))
 				}
-				f.transport.setInterceptor(holding(t, flags...))
-				readAll := func() (requests int) {
-					f.transport.reset()
-					for i := range n {
-						require.NoError(t, read(stores, i))
-					}
-					return len(f.transport.recorded())
-				}
-				spreadOver := func(first time.Duration) {
-					require.Equal(t, n, readAll())
-					time.Sleep(first - time.Nanosecond)
-					assert.Zero(t, readAll(), "never before")
-					time.Sleep((ttl - first) / 2)
-					assert.InDelta(t, n/2, readAll(), n/4)
-				}
-				spreadOver(ttl / 2)
-				time.Sleep(ttl) // now all that is known expires together
-				spreadOver(ttl - ttl/10)
-			})
+				return len(f.transport.recorded())
+			}
+			spreadOver := func(first time.Duration) {
+				require.Equal(t, n, readAll())
+				time.Sleep(first - time.Nanosecond)
+				assert.Zero(t, readAll(), "never before")
+				time.Sleep((ttl - first) / 2)
+				assert.InDelta(t, n/2, readAll(), n/4)
+			}
+			spreadOver(ttl / 2)
+			time.Sleep(ttl) // now all that is known expires together
+			spreadOver(ttl - ttl/10)
 		})
 	}
 }
@@ -289,29 +264,26 @@ func TestExpiriesAreSpread(t *testing.T) {
 func TestInitializedIsAskedForUntilItIsTrue(t *testing.T) {
 	t.Parallel()
 	for mode, ttl := range ttls {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				store, filled := f.newStore(CacheTTL(ttl)), f.newStore(CacheTTL(ttl))
-				for range 10 {
-					assert.False(t, store.Initialized())
-				}
-				requests := len(f.transport.recorded())
-				assert.Equal(t, map[bool]int{true: 10, false: 1}[ttl == 0], requests)
-				// The row has its keys only, but for the store any attributes will do.
-				f.transport.setInterceptor(holding(t, flag(initedKey, 1)))
-				time.Sleep(DefaultCacheTTL) // a process has to notice at some time
-				for range 10 {
-					assert.True(t, store.Initialized())
-					time.Sleep(100 * time.Hour)
-				}
-				assert.Len(t, f.transport.recorded(), requests+1)
+		runInFakeTime(t, mode, func(t *testing.T, f *fixture) {
+			store, filled := f.newStore(CacheTTL(ttl)), f.newStore(CacheTTL(ttl))
+			for range 10 {
+				assert.False(t, store.Initialized())
+			}
+			requests := len(f.transport.recorded())
+			assert.Equal(t, map[bool]int{true: 10, false: 1}[ttl == 0], requests)
+			// The row has its keys only, but for the store any attributes will do.
+			f.transport.setInterceptor(holding(t, flag(initedKey, 1)))
+			time.Sleep(DefaultCacheTTL) // a process has to notice at some time
+			for range 10 {
+				assert.True(t, store.Initialized())
+				time.Sleep(100 * time.Hour)
+			}
+			assert.Len(t, f.transport.recorded(), requests+1)
 
-				assert.NoError(t, filled.Init(allData()))
-				f.transport.reset()
-				assert.True(t, filled.Initialized())
-				assert.Empty(t, f.transport.recorded())
-			})
+			assert.NoError(t, filled.Init(allData()))
+			f.transport.reset()
+			assert.True(t, filled.Initialized())
+			assert.Empty(t, f.transport.recorded())
 		})
 	}
 }
@@ -322,12 +294,9 @@ func TestInitializedIsAskedForUntilItIsTrue(t *testing.T) {
 func inEventualTime(t *testing.T, test func(t *testing.T, f *fixture, store ld.FeatureStore)) {
 	t.Parallel()
 	for mode, ttl := range map[string]time.Duration{"no cache": 0, "expires at once": time.Nanosecond} {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				f.transport.setInterceptor(holding(t, flag("f", 1)))
-				test(t, f, f.newStore(CacheTTL(ttl), ConsistentReads(false), RequestTimeout(time.Minute)))
-			})
+		runInFakeTime(t, mode, func(t *testing.T, f *fixture) {
+			f.transport.setInterceptor(holding(t, flag("f", 1)))
+			test(t, f, f.newStore(CacheTTL(ttl), ConsistentReads(false), RequestTimeout(time.Minute)))
 		})
 	}
 }

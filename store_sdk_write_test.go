@@ -52,27 +52,24 @@ func TestSDKWritesWithoutAnswers(t *testing.T) {
 	} {
 		for mode, options := range outageModes {
 			for end, timeout := range map[string]time.Duration{"answered late": time.Minute, "never answered": DefaultRequestTimeout} {
-				t.Run(name+"/"+mode+"/"+end, func(t *testing.T) {
-					t.Parallel()
-					inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-						store := f.newSDKStore(configLoggingTo(f.log), append(options, RequestTimeout(timeout))...)
-						require.NoError(t, store.Init(allData(flag("f", 1), flag("g", 1))))
-						over := f.noAnswers()
-						for _, call := range c.calls {
-							assert.LessOrEqual(t, elapsed(func() { require.NoError(t, call(store)) }), allPatience)
-						}
-						for _, item := range c.want {
-							assertGet(t, store, ld.Features, item.GetKey(), item)
-						}
-						if end == "never answered" {
-							time.Sleep(time.Minute)
-						}
-						over()
-						time.Sleep(2 * time.Minute)
-						assertAll(t, store, ld.Features, c.want...)
-						assertAll(t, f.newStore(CacheTTL(0), DynamoClient(f.client)), ld.Features, c.want...)
-						assert.Empty(t, storeGoroutines())
-					})
+				runWithTable(t, name+"/"+mode+"/"+end, func(t *testing.T, f *fixture) {
+					store := f.newSDKStore(configLoggingTo(f.log), append(options, RequestTimeout(timeout))...)
+					require.NoError(t, store.Init(allData(flag("f", 1), flag("g", 1))))
+					over := f.noAnswers()
+					for _, call := range c.calls {
+						assert.LessOrEqual(t, elapsed(func() { require.NoError(t, call(store)) }), allPatience)
+					}
+					for _, item := range c.want {
+						assertGet(t, store, ld.Features, item.GetKey(), item)
+					}
+					if end == "never answered" {
+						time.Sleep(time.Minute)
+					}
+					over()
+					time.Sleep(2 * time.Minute)
+					assertAll(t, store, ld.Features, c.want...)
+					assertAll(t, f.newStore(CacheTTL(0), DynamoClient(f.client)), ld.Features, c.want...)
+					assert.Empty(t, storeGoroutines())
 				})
 			}
 		}
@@ -86,24 +83,21 @@ func TestCloseTellsWhatIsLost(t *testing.T) {
 		"too large": {flagOfSize("f", 2, maxItemBytes)},
 		"nothing":   nil,
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				store := f.newSDKStore(configLoggingTo(f.log))
-				require.NoError(t, store.Init(allData()))
-				f.transport.setInterceptor(denying("PutItem"))
-				for _, item := range items {
-					require.NoError(t, store.Upsert(ld.Features, item))
-				}
-				err := store.(io.Closer).Close()
-				if name != "refused" {
-					require.NoError(t, err)
-					return
-				}
-				require.ErrorContains(t, err, fmt.Sprintf(`closed before %d items could be written to DynamoDB table "no-table"`, len(items)))
-				assert.Len(t, f.log.ofStores("WARN:", err.Error()), 1)
-				require.NoError(t, store.(io.Closer).Close(), "it was told once")
-			})
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
+			store := f.newSDKStore(configLoggingTo(f.log))
+			require.NoError(t, store.Init(allData()))
+			f.transport.setInterceptor(denying("PutItem"))
+			for _, item := range items {
+				require.NoError(t, store.Upsert(ld.Features, item))
+			}
+			err := store.(io.Closer).Close()
+			if name != "refused" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, fmt.Sprintf(`closed before %d items could be written to DynamoDB table "no-table"`, len(items)))
+			assert.Len(t, f.log.ofStores("WARN:", err.Error()), 1)
+			require.NoError(t, store.(io.Closer).Close(), "it was told once")
 		})
 	}
 }

@@ -46,16 +46,13 @@ var throttles = map[string]reply{
 func TestInitWaitsExponentiallyLongerWithFullJitter(t *testing.T) {
 	t.Parallel()
 	for name, throttle := range throttles {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				for i, waits := range throttledWaits(t, f, throttle) {
-					longest := min(minBackoff<<(i+1), maxBackoff)
-					assert.Less(t, slices.Max(waits), longest)
-					assert.Greater(t, slices.Max(waits), longest*9/10)
-					assert.Less(t, slices.Min(waits), longest/10)
-				}
-			})
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
+			for i, waits := range throttledWaits(t, f, throttle) {
+				longest := min(minBackoff<<(i+1), maxBackoff)
+				assert.Less(t, slices.Max(waits), longest)
+				assert.Greater(t, slices.Max(waits), longest*9/10)
+				assert.Less(t, slices.Min(waits), longest/10)
+			}
 		})
 	}
 }
@@ -88,38 +85,35 @@ func TestInitGivesUpWhereNothingIsEverStored(t *testing.T) {
 	t.Parallel()
 	const flagCount, segmentCount = 30, 5
 	for name, throttle := range throttles {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				stored := map[string]bool{}
-				f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-					if r.action == "BatchWriteItem" && bytes.Contains(r.body, []byte(`"features"`)) {
-						return throttle(r)
-					}
-					for _, name := range rowNames(r.writeRequests()) {
-						stored[name] = true
-					}
-					return send()
-				})
-				data := numberedFlags("f", flagCount)
-				wanted := map[string]bool{} // the segments, and not what says that the table is complete
-				for i := range segmentCount {
-					item := segment(fmt.Sprint(i), 1)
-					data = append(data, item)
-					wanted[nameOf(item)] = true
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
+			stored := map[string]bool{}
+			f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+				if r.action == "BatchWriteItem" && bytes.Contains(r.body, []byte(`"features"`)) {
+					return throttle(r)
 				}
-				store := f.newStore()
-
-				err := store.Init(allData(data...))
-
-				require.ErrorContains(t, err, fmt.Sprintf("stored %d of %d ", segmentCount, segmentCount+flagCount))
-				require.ErrorContains(t, err, "give the table more capacity")
-				var cause awserr.Error
-				require.ErrorAs(t, err, &cause)
-				assert.Equal(t, dynamodb.ErrCodeProvisionedThroughputExceededException, cause.Code())
-				assert.Equal(t, wanted, stored)
-				assert.False(t, f.newStore().Initialized())
+				for _, name := range rowNames(r.writeRequests()) {
+					stored[name] = true
+				}
+				return send()
 			})
+			data := numberedFlags("f", flagCount)
+			wanted := map[string]bool{} // the segments, and not what says that the table is complete
+			for i := range segmentCount {
+				item := segment(fmt.Sprint(i), 1)
+				data = append(data, item)
+				wanted[nameOf(item)] = true
+			}
+			store := f.newStore()
+
+			err := store.Init(allData(data...))
+
+			require.ErrorContains(t, err, fmt.Sprintf("stored %d of %d ", segmentCount, segmentCount+flagCount))
+			require.ErrorContains(t, err, "give the table more capacity")
+			var cause awserr.Error
+			require.ErrorAs(t, err, &cause)
+			assert.Equal(t, dynamodb.ErrCodeProvisionedThroughputExceededException, cause.Code())
+			assert.Equal(t, wanted, stored)
+			assert.False(t, f.newStore().Initialized())
 		})
 	}
 }

@@ -38,14 +38,11 @@ func TestCorruptedResponses(t *testing.T) {
 	for method := range corruptible {
 		for name, corrupt := range corruptions {
 			for _, checksum := range []bool{true, false} {
-				t.Run(fmt.Sprintf("%s, %s, checksum %t", method, name, checksum), func(t *testing.T) {
-					t.Parallel()
-					inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-						require.NoError(t, f.newStore().Init(allData(flag("good", 7))))
-						action := corruptible[method].action
-						f.checkCorruptedIsError(method, corrupting(action, checksum, corrupt, always))
-						f.checkCorruptedIsRetried(method, corrupting(action, checksum, corrupt, once()))
-					})
+				runWithTable(t, fmt.Sprintf("%s, %s, checksum %t", method, name, checksum), func(t *testing.T, f *fixture) {
+					require.NoError(t, f.newStore().Init(allData(flag("good", 7))))
+					action := corruptible[method].action
+					f.checkCorruptedIsError(method, corrupting(action, checksum, corrupt, always))
+					f.checkCorruptedIsRetried(method, corrupting(action, checksum, corrupt, once()))
 				})
 			}
 		}

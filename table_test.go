@@ -128,21 +128,6 @@ func TestCallsEndWhereNothingCanBeConnectedTo(t *testing.T) {
 	})
 }
 
-func TestNoRequestTimeout(t *testing.T) {
-	t.Parallel()
-	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
-		f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
-			time.Sleep(time.Hour)
-			return answerEmpty(r), nil
-		}))
-
-		took := elapsed(func() { require.NoError(t, call(t.Context(), f.newTable(0))) })
-
-		assert.Equal(t, time.Hour, took)
-		assert.Len(t, f.transport.recorded(), 1)
-	})
-}
-
 // slowCredentials take their time for the first time.
 type slowCredentials struct {
 	takes time.Duration
