@@ -1,17 +1,32 @@
 package lddynamodb
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/awserr"
 	"github.com/aws/aws-sdk-go/aws/credentials"
+	"github.com/aws/aws-sdk-go/aws/credentials/processcreds"
 	"github.com/aws/aws-sdk-go/aws/session"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
@@ -20,19 +35,16 @@ func TestErrorsTellTheTableTheCauseAndTheRemedy(t *testing.T) {
 	t.Parallel()
 	for name, refused := range refusals {
 		for action, call := range storeCalls {
-			t.Run(name+", "+action, func(t *testing.T) {
-				t.Parallel()
-				inFakeTime(t, func(t *testing.T, f *fixture) {
-					store := f.newStore()
-					f.transport.setInterceptor(failing(refused.answer, action))
+			runInFakeTime(t, name+", "+action, func(t *testing.T, f *fixture) {
+				store := f.newStore()
+				f.transport.setInterceptor(failing(refused.answer, action))
 
-					_, err := call(store, 1)
+				_, err := call(store, 1)
 
-					assertTells(t, err, action, f.table, refused.code, refused.remedy)
-					if name == "access denied" {
-						assert.ErrorContains(t, err, "perform: dynamodb:"+action+" on resource")
-					}
-				})
+				assertTells(t, err, action, f.table, refused.code, refused.remedy)
+				if name == "access denied" {
+					assert.ErrorContains(t, err, "perform: dynamodb:"+action+" on resource")
+				}
 			})
 		}
 	}
@@ -69,9 +81,7 @@ func TestErrorsOfTheAWSSettingsTellTheRemedy(t *testing.T) {
 		"no region": {aws.NewConfig().WithCredentials(credentials.NewStaticCredentials("id", "secret", "")),
 			"MissingRegion", "no AWS region is set"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
 			awsSession, err := session.NewSession(test.config)
 			require.NoError(t, err)
 			client := DynamoClient(dynamodb.New(awsSession))
@@ -83,28 +93,12 @@ func TestErrorsOfTheAWSSettingsTellTheRemedy(t *testing.T) {
 				if action != "BatchWriteItem" { // Init fails when it compares
 					assert.ErrorContains(t, err, action)
 				}
+				time.Sleep(time.Second)
 				assert.Len(t, f.log.ofStores(test.remedy), 1)
 			}
 			assert.False(t, f.newStore(client).Initialized())
-			assert.Len(t, f.log.ofStores(test.remedy), 1)
 		})
 	}
-}
-
-func TestMissingTable(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	f.table = "missing-table"
-
-	for _, call := range storeCalls {
-		f := f.sibling(t)
-		_, err := call(f.newStore(), 1)
-		assertTells(t, err, `"missing-table"`, "ResourceNotFoundException", "there is no such table",
-			`partition key "namespace"`, `sort key "key"`)
-		assert.Len(t, f.log.ofStores("there is no such table"), 1)
-	}
-	assert.False(t, f.newStore().Initialized())
-	assert.Len(t, f.log.ofStores("there is no such table"), 1)
 }
 
 func TestTablesWithOtherKeySchemas(t *testing.T) {
@@ -121,9 +115,7 @@ func TestTablesWithOtherKeySchemas(t *testing.T) {
 		"namespace:S key:N": {"Query"},
 		"namespace:B key:B": {},
 	} {
-		t.Run(schema, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runWithTable(t, schema, func(t *testing.T, f *fixture) {
 			f.table += "-other"
 			f.createTable(strings.Fields(schema)...)
 			store := f.newStore()
@@ -136,6 +128,7 @@ func TestTablesWithOtherKeySchemas(t *testing.T) {
 			output, err := f.client.Scan(&dynamodb.ScanInput{TableName: aws.String(f.table)})
 			require.NoError(t, err)
 			assert.Empty(t, output.Items, "Init has written nothing")
+			time.Sleep(time.Second)
 			assert.NotEmpty(t, f.log.ofStores("WARN:", remedy))
 
 			for action, err := range f.tryEachAction() {
@@ -183,5 +176,284 @@ func TestRemedyForKeySchemas(t *testing.T) {
 	} {
 		told := remedy(awserr.New("ValidationException", message, nil))
 		assert.Equal(t, isKeySchema, strings.Contains(told, remedyText), message)
+	}
+}
+
+// foreignAnswers are what proxies, portals and other servers answer.
+var foreignAnswers = map[string]struct {
+	status int
+	reply  reply
+}{
+	"a portal":             {http.StatusOK, html(http.StatusOK)},
+	"a proxy's denial":     {http.StatusForbidden, html(http.StatusForbidden)},
+	"no such page":         {http.StatusNotFound, html(http.StatusNotFound)},
+	"proxy authentication": {http.StatusProxyAuthRequired, html(http.StatusProxyAuthRequired)},
+	"a bad gateway":        {http.StatusBadGateway, html(http.StatusBadGateway)},
+	"a broken proxy":       {http.StatusServiceUnavailable, html(http.StatusServiceUnavailable)},
+	"nothing, with 503": {http.StatusServiceUnavailable, func(r *sentRequest) (*http.Response, error) {
+		return answer(r, http.StatusServiceUnavailable, ""), nil
+	}},
+	"JSON without a name": {http.StatusForbidden, func(r *sentRequest) (*http.Response, error) {
+		return answer(r, http.StatusForbidden, `{"message":"Forbidden"}`), nil
+	}},
+	"another AWS service": {http.StatusMethodNotAllowed, func(r *sentRequest) (*http.Response, error) {
+		response := answer(r, http.StatusMethodNotAllowed, `<?xml version="1.0"?><Error><Code>MethodNotAllowed</Code></Error>`)
+		response.Header.Set("X-Amz-Request-Id", requestID)
+		return response, nil
+	}},
+	"another AWS service with JSON": {http.StatusBadRequest, func(r *sentRequest) (*http.Response, error) {
+		return answer(r, http.StatusBadRequest, `{"__type":"UnknownOperationException"}`), nil
+	}},
+}
+
+func html(status int) reply {
+	return func(r *sentRequest) (*http.Response, error) {
+		return answer(r, status, "<html><body>Hello</body></html>"), nil
+	}
+}
+
+func TestAnswersOfOthersTellTheStatusAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range foreignAnswers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+				f.transport.setInterceptor(failing(c.reply))
+
+				err := call(t.Context(), f.newTable(5*time.Second))
+
+				assert.ErrorContains(t, err, fmt.Sprintf(
+					"something other than DynamoDB answered, HTTP %d; check the endpoint and proxies", c.status))
+				assert.ErrorContains(t, err, fmt.Sprintf("(status %d", c.status))
+				assert.True(t, concernsTable(err))
+				assert.Len(t, f.transport.recorded(), 1)
+			})
+		})
+	}
+}
+
+// Real servers and proxies, as net/http tells of them.
+func TestWrongEndpointsAndProxiesTellTheRemedy(t *testing.T) {
+	t.Parallel()
+	const others = "something other than DynamoDB answered, "
+	plain := httptest.NewServer(http.NotFoundHandler())
+	withTLS := httptest.NewUnstartedServer(http.NotFoundHandler())
+	withTLS.Config.ErrorLog = nil
+	withTLS.StartTLS()
+	forbidding := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }))
+	t.Cleanup(func() { plain.Close(); withTLS.Close(); forbidding.Close() })
+	for name, c := range map[string]struct{ endpoint, proxy, says string }{
+		"HTTPS to HTTP":            {strings.Replace(plain.URL, "http:", "https:", 1), "", others + "HTTP without TLS"},
+		"HTTP to HTTPS":            {strings.Replace(withTLS.URL, "https:", "http:", 1), "", others + "HTTP 400"},
+		"an unknown certificate":   {withTLS.URL, "", "the TLS connection failed"},
+		"a web server":             {plain.URL, "", others + "HTTP 404"},
+		"a proxy that denies":      {"https://dynamodb.example", forbidding.URL, others + "HTTP 407"},
+		"a proxy that isn't there": {"https://dynamodb.example", nowhere, "the proxy can't be reached"},
+		"nothing":                  {nowhere, "", "nothing listens at the endpoint"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			attempts := 0
+			transport := &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
+				if attempts++; c.proxy == "" {
+					return nil, nil
+				}
+				return url.Parse(c.proxy)
+			}}
+			t.Cleanup(transport.CloseIdleConnections)
+			f := &fixture{tb: t, table: "no-table"}
+			client := f.newClientOf(f.awsConfig(transport).WithEndpoint(c.endpoint))
+
+			_, err := (&table{client: client, name: f.table, timeout: hangGuard}).get(t.Context(), rowKey{"features", "f"}, true)
+
+			require.ErrorContains(t, err, c.says)
+			assert.True(t, concernsTable(err))
+			assert.LessOrEqual(t, attempts, maxConnectAttempts)
+		})
+	}
+}
+
+func TestServerFailuresNeedARequestIDToBeDynamoDBs(t *testing.T) {
+	t.Parallel()
+	failure := awserr.New(dynamodb.ErrCodeInternalServerError, "try again", nil)
+	assert.Contains(t, remedy(awserr.NewRequestFailure(failure, 500, requestID)), "DynamoDB failed internally")
+	assert.Contains(t, remedy(awserr.NewRequestFailure(failure, 500, "")), "something other than DynamoDB answered, HTTP 500")
+}
+
+func TestConcernsTable(t *testing.T) {
+	t.Parallel()
+	named := func(status int, code string) error {
+		return awserr.NewRequestFailure(awserr.New(code, "", nil), status, requestID)
+	}
+	for name, c := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"nothing":                  {nil, false},
+		"no answer":                {awserr.New("RequestError", "send request failed", &net.OpError{Op: "read", Err: io.EOF}), true},
+		"canceled":                 {awserr.New("RequestCanceled", "request context canceled", context.Canceled), true},
+		"any other error":          {errors.New("of a double"), true},
+		"no credentials":           {awserr.New("NoCredentialProviders", "", nil), true},
+		"refused credentials":      {named(400, "UnrecognizedClientException"), true},
+		"a denial of credentials":  {&credentialsError{named(403, "AccessDeniedException")}, true},
+		"no table":                 {named(400, dynamodb.ErrCodeResourceNotFoundException), true},
+		"5xx":                      {named(500, dynamodb.ErrCodeInternalServerError), true},
+		"5xx with another name":    {named(503, "ServiceUnavailableException"), true},
+		"no name":                  {named(400, ""), true},
+		"throttled":                {named(400, dynamodb.ErrCodeProvisionedThroughputExceededException), false},
+		"throttled with 503":       {named(503, "ThrottlingException"), false},
+		"throttled, of a double":   {&dynamodb.ProvisionedThroughputExceededException{}, false},
+		"denied":                   {named(400, "AccessDeniedException"), false},
+		"write conflict":           {named(400, "ReplicatedWriteConflictException"), false},
+		"invalid":                  {named(400, "ValidationException"), false},
+		"named, without a status":  {awserr.New("ValidationException", "", nil), false},
+		"another name":             {named(400, "RequestLimited"), false},
+		"timeout":                  {&timeoutError{cause: awserr.New("RequestCanceled", "", context.DeadlineExceeded)}, true},
+		"timeout of a throttled":   {&timeoutError{cause: named(400, "ThrottlingException")}, false},
+		"of a table":               {&tableError{cause: named(400, "AccessDeniedException")}, false},
+		"not tried for the same":   {fmt.Errorf("not tried: %w", &tableError{cause: named(400, "AccessDeniedException")}), false},
+		"nothing of a batch taken": {errAllUnprocessed, false},
+	} {
+		assert.Equal(t, c.want, concernsTable(c.err), name)
+	}
+}
+
+// An emulator may leave out, or answer null for, what DynamoDB always answers.
+func TestBatchesOfWhichNothingIsSaidToBeUnprocessed(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{`{}`, ` {"UnprocessedItems":null}`, `{"UnprocessedItems":{}}`} {
+		inFakeTime(t, func(t *testing.T, f *fixture) {
+			f.transport.setInterceptor(failing(withBody(body), batchWriteItem))
+			unprocessed, err := f.newTable(time.Second, aws.NewConfig()).batchWrite(t.Context(), "features",
+				writeRequests([]row{{rowKey: rowKey{"features", "f"}}}))
+			require.NoError(t, err)
+			assert.Empty(t, unprocessed)
+		})
+	}
+}
+
+// indiscreet has responses that repeat the request, or flags, as a proxy or a
+// corrupted line may send them.
+var indiscreet = map[string]reply{
+	"HTML":             repeatRequest(http.StatusOK, ""),
+	"HTML error":       repeatRequest(http.StatusBadGateway, ""),
+	"refusal":          repeatRequest(http.StatusBadRequest, "AccessDeniedException"),
+	"internal error":   repeatRequest(http.StatusInternalServerError, "InternalServerError"),
+	"bad signature":    repeatRequest(http.StatusBadRequest, "InvalidSignatureException"),
+	"response timeout": blackHole,
+	"no connection":    noConnection,
+	"string":           repeatBody(`BODY`),
+	"wrong item":       repeatBody(`{"Item":BODY,"Items":[BODY],"UnprocessedItems":BODY}`),
+	"wrong list":       repeatBody(`{"Item":[BODY],"Items":BODY,"UnprocessedItems":[BODY]}`),
+	"wrong attribute": repeatBody(`{"Item":{"version":{"N":"1"},"item":{"S":BODY}},"Items":[{"item":{"S":BODY}}],` +
+		`"UnprocessedItems":{},"Attributes":BODY}`),
+	"wrong capacity": repeatBody(`{"Item":{"item":BODY},"Items":[],"UnprocessedItems":{},"ConsumedCapacity":BODY}`),
+}
+
+// repeatRequest answers with headers and body of the request below the first
+// line of the error.
+func repeatRequest(status int, code string) reply {
+	return func(r *sentRequest) (*http.Response, error) {
+		dump, err := httputil.DumpRequest(r.http, true)
+		if err != nil {
+			return nil, err
+		}
+		if code == "" {
+			return answer(r, status, "<pre>"+string(dump)+string(r.body)+"</pre>"), nil
+		}
+		return answerError(r, status, code, "No.\n"+string(dump)+string(r.body)), nil
+	}
+}
+
+// repeatBody answers with a body in which BODY stands for the request's and for
+// a part of a flag, as a JSON string.
+func repeatBody(body string) reply {
+	return func(r *sentRequest) (*http.Response, error) {
+		literal, err := json.Marshal(secretInFlag + string(r.body))
+		if err != nil {
+			return nil, err
+		}
+		return answer(r, http.StatusOK, strings.ReplaceAll(body, "BODY", string(literal))), nil
+	}
+}
+
+func TestLogsAndErrorsHoldNoSecrets(t *testing.T) {
+	t.Parallel()
+	secrets := []string{"the-secret-key", "the-session-token", secretInFlag}
+	for action, call := range callOf {
+		for name, fault := range indiscreet {
+			runInFakeTime(t, action+", "+name, func(t *testing.T, f *fixture) {
+				store := f.newStore(CacheTTL(0), ClientConfig(aws.NewConfig().WithCredentials(
+					credentials.NewStaticCredentials("the-key-id", secrets[0], secrets[1]))))
+				f.transport.setInterceptor(failing(fault, action))
+
+				told := []string{}
+				if _, err := call(store, secretFlag("any", 1)); err != nil {
+					told = append(told, err.Error())
+				}
+				store.Initialized()
+				time.Sleep(time.Minute)
+
+				assert.NotEmpty(t, f.transport.recorded(action), "it came to the fault")
+				told = append(told, f.log.all()...)
+				for _, secret := range secrets {
+					assert.NotContains(t, strings.Join(told, "\n"), secret)
+				}
+			})
+		}
+	}
+}
+
+func TestItemsThatCantBeStoredAreNotLogged(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		store := f.newStore()
+		tooLarge := flagOfSize("too large", 1, maxItemBytes)
+		tooLarge.Salt += secretInFlag
+		noJSON := flag("no JSON", 1)
+		noJSON.Variations = []interface{}{secretInFlag, func() {}}
+
+		require.NoError(t, store.Init(allData(tooLarge, noJSON)))
+		require.NoError(t, store.Upsert(ld.Features, secretFlag(strings.Repeat("k", maxSortKeyBytes+1), 1)))
+
+		assert.Len(t, f.log.ofStores("ERROR:"), 3)
+		assert.NotContains(t, strings.Join(f.log.all(), "\n"), secretInFlag)
+	})
+}
+
+// The AWS SDK's errors repeat what of the credentials can't be read, some of it
+// as decimal character codes.
+func TestErrorsRepeatNoCredentials(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "credentials")
+	require.NoError(t, os.WriteFile(file, []byte("[flags\naws_secret_access_key = the-secret\n"), 0o600))
+	withCredentials := func(c *credentials.Credentials) FeatureStoreOption {
+		return ClientConfig(aws.NewConfig().WithCredentials(c))
+	}
+	for name, test := range map[string]struct {
+		option FeatureStoreOption
+		says   string
+	}{
+		"process": {withCredentials(processcreds.NewCredentials(`echo '{"Version":1,"SecretAccessKey":"the-secret"'`)),
+			"ProcessProviderParseError"},
+		"file": {withCredentials(credentials.NewSharedCredentials(file, "flags")), "INIParseError"},
+		"session": {SessionOptions(session.Options{
+			SharedConfigState: session.SharedConfigEnable, SharedConfigFiles: []string{file},
+		}), "session"},
+	} {
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
+			connection := ClientConfig(aws.NewConfig().WithEndpoint(*f.client.Config.Endpoint).WithRegion("us-east-1"))
+
+			store, err := f.newFactory(connection, test.option)()
+			if err == nil {
+				_, err = store.Get(ld.Features, "any")
+			}
+
+			require.ErrorContains(t, err, test.says)
+			for _, line := range append(f.log.ofStores(), err.Error()) {
+				assert.NotContains(t, line, "the-secret")
+				assert.NotContains(t, line, "115 101 99 114 101 116", "the characters' codes")
+			}
+		})
 	}
 }

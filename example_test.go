@@ -4,15 +4,18 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/credentials"
 	"github.com/aws/aws-sdk-go/aws/session"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
 
 // The configuration goes to ld.MakeCustomClient, which makes the store.
@@ -64,21 +67,6 @@ func ExampleNewDynamoDBFeatureStore() {
 	// Output: seeded: true
 }
 
-// A flag is read again after a minute at most.
-func ExampleCacheTTL() {
-	_, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-flags", lddynamodb.CacheTTL(time.Minute))
-	fmt.Println(err)
-	// Output: <nil>
-}
-
-// Evaluations go on with the last known flags while DynamoDB is away.
-func ExampleStaleValues() {
-	_, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-flags",
-		lddynamodb.StaleValues(lddynamodb.RefreshStaleValues))
-	fmt.Println(err)
-	// Output: <nil>
-}
-
 // No request takes longer than two seconds, the AWS SDK's retries included.
 func ExampleRequestTimeout() {
 	_, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-flags", lddynamodb.RequestTimeout(2*time.Second))
@@ -88,13 +76,6 @@ func ExampleRequestTimeout() {
 	// Output:
 	// <nil>
 	// lddynamodb: the request timeout -1ns is negative
-}
-
-// Reads at half the price may miss what was written within the last second.
-func ExampleConsistentReads() {
-	_, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-flags", lddynamodb.ConsistentReads(false))
-	fmt.Println(err)
-	// Output: <nil>
 }
 
 // Each environment has its own data in the same table.
@@ -141,4 +122,34 @@ func ExampleLogger() {
 		lddynamodb.Logger(log.New(os.Stdout, "flags: ", log.LstdFlags)))
 	fmt.Println(err)
 	// Output: <nil>
+}
+
+// newLocalTable makes a table in DynamoDB Local for an example.
+func newLocalTable() (name string, client *dynamodb.DynamoDB) {
+	endpoint, err := dynamolocal.Endpoint()
+	if err != nil {
+		log.Fatal(err)
+	}
+	client = dynamodb.New(session.Must(session.NewSession(&aws.Config{
+		Endpoint:    aws.String(endpoint),
+		Region:      aws.String("us-east-1"),
+		Credentials: credentials.NewStaticCredentials("id", "secret", ""),
+	})))
+	name = fmt.Sprintf("example-%08x", rand.Uint32())
+	_, err = client.CreateTable(&dynamodb.CreateTableInput{
+		TableName:   aws.String(name),
+		BillingMode: aws.String(dynamodb.BillingModePayPerRequest),
+		AttributeDefinitions: []*dynamodb.AttributeDefinition{
+			{AttributeName: aws.String("namespace"), AttributeType: aws.String(dynamodb.ScalarAttributeTypeS)},
+			{AttributeName: aws.String("key"), AttributeType: aws.String(dynamodb.ScalarAttributeTypeS)},
+		},
+		KeySchema: []*dynamodb.KeySchemaElement{
+			{AttributeName: aws.String("namespace"), KeyType: aws.String(dynamodb.KeyTypeHash)},
+			{AttributeName: aws.String("key"), KeyType: aws.String(dynamodb.KeyTypeRange)},
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return name, client
 }

@@ -62,15 +62,12 @@ func TestAbsentKeysTakeLittleMemory(t *testing.T) {
 func TestKeysThatNoRowCanHaveCostNothing(t *testing.T) {
 	t.Parallel()
 	for mode, options := range outageModes {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(options...)
-				for _, key := range []string{"", strings.Repeat("k", maxSortKeyBytes+1), "not UTF-8: \xff"} {
-					assertGet(t, store, ld.Features, key, nil)
-				}
-				assert.Empty(t, f.transport.recorded())
-			})
+		runInFakeTime(t, mode, func(t *testing.T, f *fixture) {
+			store := f.newStore(options...)
+			for _, key := range []string{"", strings.Repeat("k", maxSortKeyBytes+1), "not UTF-8: \xff"} {
+				assertGet(t, store, ld.Features, key, nil)
+			}
+			assert.Empty(t, f.transport.recorded())
 		})
 	}
 }

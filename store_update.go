@@ -1,7 +1,9 @@
 package lddynamodb
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"sync/atomic"
@@ -120,6 +122,10 @@ func (s *store) unsavedError(what string, err error) error {
 	}
 }
 
+// errOddVersion is what keeps an item out of the table if no whole number stands for
+// the version of the row in its place.
+var errOddVersion = errors.New("the row in its place has a version that is no integer")
+
 // put writes an item unless the row is as new, and notes which of them the table has
 // then. It tries again if, by then, the row that had been newer is gone. An item
 // that is as new as a malformed row takes its place.
@@ -130,7 +136,7 @@ func (s *store) put(ctx context.Context, run runner, r *replica, item *received,
 		since.changes = waiting.change
 	}
 	write := s.table.putIfNewer
-	for {
+	for refusedBy := (rowID{}); ; {
 		err := run(ctx, target{putItem, item.row.rowKey}, func() (err error) {
 			stored, err = write(ctx, item.row)
 			return err
@@ -152,15 +158,16 @@ func (s *store) put(ctx context.Context, run runner, r *replica, item *received,
 		case stored || (f.fault == nil && !f.row.isNone() && f.row.version >= item.item.GetVersion()):
 			s.note(r, since, &f)
 			return stored, nil
-		case f.fault != nil && f.row.version == item.item.GetVersion():
-			write = s.table.putIfAsNew
-		case f.fault != nil && f.row.version > item.item.GetVersion():
+		case !f.row.isNone() && (f.row.isSame(refusedBy) || (f.fault != nil && f.row.version > item.item.GetVersion())):
 			s.note(r, since, &f)
-			s.refuse(r, item, f.fault)
+			s.refuse(r, item, cmp.Or(f.fault, errOddVersion))
 			return false, nil
+		case f.fault != nil:
+			write = s.table.putIfAsNew
 		default:
 			write = s.table.putIfNewer
 		}
+		refusedBy = f.row
 	}
 }
 

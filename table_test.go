@@ -76,24 +76,6 @@ func TestRequestTimeoutEndsCallsThatGetNoAnswer(t *testing.T) {
 	})
 }
 
-// The caller's own deadline is no reason to change RequestTimeout.
-func TestDeadlinesOfTheCallerEndCalls(t *testing.T) {
-	t.Parallel()
-	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
-		f.transport.setInterceptor(failing(blackHole))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-
-		var err error
-		took := elapsed(func() { err = call(ctx, f.newTable(5*time.Second)) })
-
-		assert.Equal(t, time.Second, took)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.ErrorContains(t, err, "there was no answer in time")
-		assert.NotContains(t, err.Error(), "RequestTimeout")
-	})
-}
-
 // Of a call that was being retried when its time was up, the error is what was wrong.
 func TestRequestTimeoutIncludesRetries(t *testing.T) {
 	t.Parallel()
@@ -143,21 +125,6 @@ func TestCallsEndWhereNothingCanBeConnectedTo(t *testing.T) {
 		assert.Len(t, f.transport.recorded(), maxConnectAttempts)
 		assert.ErrorContains(t, err, "connection refused")
 		assert.ErrorContains(t, err, "nothing listens at the endpoint")
-	})
-}
-
-func TestNoRequestTimeout(t *testing.T) {
-	t.Parallel()
-	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
-		f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
-			time.Sleep(time.Hour)
-			return answerEmpty(r), nil
-		}))
-
-		took := elapsed(func() { require.NoError(t, call(t.Context(), f.newTable(0))) })
-
-		assert.Equal(t, time.Hour, took)
-		assert.Len(t, f.transport.recorded(), 1)
 	})
 }
 
@@ -230,30 +197,6 @@ func TestPanicsOfTheClientReachTheCaller(t *testing.T) {
 	eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
 		assert.Panics(t, func() { _ = call(t.Context(), &table{client: panickingClient{}, name: f.table, timeout: time.Second}) })
 	})
-}
-
-// AWS's answer to a key that was replaced makes the provider read the new one.
-func TestRefusedCredentialsAreGotAnew(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"expired credentials", "unknown credentials", "invalid signature"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
-				provider := &slowCredentials{}
-				table := f.newTable(time.Second, aws.NewConfig().WithMaxRetries(0).WithCredentials(credentials.NewCredentials(provider)))
-				f.transport.setInterceptor(failing(refusals[name].answer))
-				err := call(t.Context(), table)
-				require.ErrorContains(t, err, refusals[name].remedy)
-				assert.True(t, concernsTable(err))
-				provider.takes = time.Millisecond
-				f.transport.setInterceptor(nil)
-
-				took := elapsed(func() { require.NoError(t, call(t.Context(), table)) })
-
-				assert.Equal(t, time.Millisecond, took)
-			})
-		})
-	}
 }
 
 func TestKeysThatWereReplacedInTheFileAreReadAgain(t *testing.T) {
