@@ -44,18 +44,27 @@
 //
 // # Failures
 //
-// A request that fails for good, and fails again when it is tried once more, begins
-// an outage. While it lasts, no call that it concerns waits for DynamoDB. Reads
-// return the last known value, if [StaleValues] lets them, and an error otherwise.
-// Updates and Inits return an error, but are not lost: this process serves them,
-// and writes them when the table can be used again. The store finds that out by
-// itself, about once a second. The log has one warning when an outage begins, which
-// says what to do, and one line when it ends; [StatusListener] is told as well.
+// Nobody waits long for a flag that is known: if DynamoDB doesn't answer within 250 ms,
+// the last known value is served, unless [StaleValues] says otherwise. A request that
+// fails after the AWS SDK's retries means either that the table can't be used, or that
+// one action on one kind is refused. Requests that this concerns then fail at once,
+// until the store has found that they work again, which it tries about once a second.
+// If a failure lasts longer than 100 ms, it is logged as an outage: a warning when it
+// begins, with what to do, one every ten minutes, and one when it ends.
+// [StatusListener] is told as well.
 //
-// Two things are no outage, because no retry would help, and are logged as errors.
-// An item that DynamoDB can't hold, because it has more than 400 KB or an impossible
-// key, is served by the process that received it. A malformed row is left out by
-// All, and Get returns the last known value or nothing.
+// Updates and Inits that the table doesn't take are unsaved: this process serves them,
+// and writes them when the table can be used again, but never over a newer row. A flag
+// that such an Init leaves out is written as deleted if this process had written it. A
+// row that this process has never seen stays until the next Init that the table takes.
+// If the table comes back empty, a process that is connected to LaunchDarkly fills it.
+//
+// Two kinds of errors are not outages, because no retry would help. An item that
+// DynamoDB can't hold, because it has more than 400 KB or an impossible key, is served
+// by the process that received it. Of a malformed row, the last known item is served,
+// or nothing. Both are logged once.
+//
+// A store that is used after Close asks the table for each call and keeps nothing.
 //
 // # Consistency
 //

@@ -20,9 +20,14 @@ import (
 //
 // It returns an error if the table name is empty, an option is nil or an option's
 // value makes no sense. The function returns one if no AWS session can be made.
-// Whether the table can be reached shows only when it is used. In daemon mode, the
-// store looks at once, in the background, and logs a warning if it can't be used or
-// holds no data set.
+// Whether the table can be reached shows only when it is used: the store looks once, in
+// the background, when it is made. It logs a warning if the table can't be used or, in
+// daemon mode, holds no data set.
+//
+// If the table doesn't take an Init or an update, or there is no answer for a second,
+// the store serves what it brings, writes it later, and reports a success, because the
+// SDK could do nothing but send it again. The log and the StatusListener tell of the
+// outage.
 func NewDynamoDBFeatureStoreFactory(table string, options ...FeatureStoreOption) (ld.FeatureStoreFactory, error) {
 	opts, err := newOptions(table, options)
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -317,58 +316,3 @@ func (e *timeoutError) Error() string {
 }
 
 func (e *timeoutError) Unwrap() []error { return []error{context.DeadlineExceeded, e.cause} }
-
-// An untriedError is a request that was not made, because of one that has failed.
-type untriedError struct {
-	target
-	cause error
-}
-
-func (e *untriedError) Error() string {
-	return fmt.Sprintf("%s was not tried, because another request failed: %s", e.target, e.cause)
-}
-
-func (e *untriedError) Unwrap() error { return e.cause }
-
-// An unsavedError is a write that the table has refused for now.
-type unsavedError struct {
-	what  string
-	cause error
-}
-
-func (e *unsavedError) Error() string {
-	return fmt.Sprintf("%s: will be written when the table can be used again: %s", e.what, e.cause)
-}
-
-func (e *unsavedError) Unwrap() error { return e.cause }
-
-// A malformedRowError is a row that holds no valid item. It stays inside the
-// package: to the SDK an error is an outage, and no retry would mend this one.
-type malformedRowError struct {
-	rowKey
-	version string
-	fault   string
-}
-
-func (e *malformedRowError) Error() string {
-	return fmt.Sprintf("the row %s is malformed: %s", e.rowKey, e.fault)
-}
-
-func asMalformed(err error) (*malformedRowError, bool) {
-	var malformed *malformedRowError
-	return malformed, errors.As(err, &malformed)
-}
-
-// hasVersion reports whether the row says that it has just this version.
-func (e *malformedRowError) hasVersion(version int) bool { return e.version == strconv.Itoa(version) }
-
-// An unstorableError is an item that DynamoDB can't hold. It stays inside the
-// package too.
-type unstorableError struct {
-	rowKey
-	reason string
-}
-
-func (e *unstorableError) Error() string {
-	return fmt.Sprintf("%s can't be stored: %s", e.rowKey, e.reason)
-}

@@ -152,7 +152,7 @@ func TestConcernsTable(t *testing.T) {
 		"timeout":                  {&timeoutError{cause: awserr.New("RequestCanceled", "", context.DeadlineExceeded)}, true},
 		"timeout of a throttled":   {&timeoutError{cause: named(400, "ThrottlingException")}, false},
 		"of a table":               {&tableError{cause: named(400, "AccessDeniedException")}, false},
-		"not tried for the same":   {&untriedError{cause: &tableError{cause: named(400, "AccessDeniedException")}}, false},
+		"not tried for the same":   {fmt.Errorf("not tried: %w", &tableError{cause: named(400, "AccessDeniedException")}), false},
 		"nothing of a batch taken": {errAllUnprocessed, false},
 	} {
 		assert.Equal(t, c.want, concernsTable(c.err), name)

@@ -94,8 +94,6 @@ func (f *flight) isDone() bool {
 	}
 }
 
-func noProgress() int64 { return 0 }
-
 // A panicError is a panic of the application's client, or of one of its kinds.
 type panicError struct {
 	value any
@@ -118,22 +116,17 @@ func rethrow(err error) {
 	}
 }
 
-// A group runs functions at the same time. Its user waits for them, and gets their
+// A group is work that goes on at the same time. Its user waits for it, and gets its
 // panics.
-type group struct{ flights []*flight }
+type group []*flight
 
 func (g *group) start(run func()) {
-	f := newFlight(nil)
-	g.flights = append(g.flights, f)
-	go f.run(func() error {
-		run()
-		return nil
-	})
+	*g = append(*g, start(func() error { run(); return nil }))
 }
 
 func (g *group) wait() {
-	for _, f := range g.flights {
-		f.wait(forever)
+	for _, f := range *g {
+		_ = f.result()
 	}
 }
 

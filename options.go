@@ -22,6 +22,9 @@ const DefaultCacheTTL = 15 * time.Second
 // RequestTimeout option says something else.
 const DefaultRequestTimeout = 5 * time.Second
 
+// maxCacheTTL is as good as for ever, and can be added to the time.
+const maxCacheTTL = 100 * 365 * 24 * time.Hour
+
 // maxPrefixBytes leaves room for what follows the prefix in the sort key of the
 // row that says that the table holds a full data set.
 const maxPrefixBytes = maxSortKeyBytes - len(":"+initedKey)
@@ -75,18 +78,18 @@ func newOptions(table string, given []FeatureStoreOption) (*options, error) {
 	return opts, nil
 }
 
-// CacheTTL sets for how long an item that was read or updated is served from
-// memory. The default is DefaultCacheTTL. Items expire in the last tenth of the TTL,
-// at random, so that processes that start together do not read together for ever.
-// On some systems, Linux among them, the time in which a machine is suspended does
-// not count.
+// CacheTTL sets for how long an item that was read or updated is served from memory
+// without being read again. The default is DefaultCacheTTL. An item expires at a random
+// moment, the first time in the second half of the TTL and later in its last tenth, so
+// that processes that start together don't go on reading together. The TTL is measured
+// with the time of day, so it goes on while a machine is suspended.
 //
 // Zero turns the cache off: each flag evaluation asks DynamoDB. A negative TTL keeps
-// everything for as long as the process runs. A process that has lost LaunchDarkly,
-// while others go on updating the table, then never sees what they write.
+// everything for as long as the process runs. Such a process never sees what others
+// write while it can't reach LaunchDarkly.
 func CacheTTL(ttl time.Duration) FeatureStoreOption {
 	return option(func(o *options) error {
-		o.cacheTTL = ttl
+		o.cacheTTL = min(ttl, maxCacheTTL)
 		return nil
 	})
 }
@@ -99,9 +102,10 @@ const (
 	// EvictStaleValues drops the value: the next read waits for the table, and
 	// fails if that fails.
 	EvictStaleValues StaleValuesPolicy = iota
-	// RefreshStaleValues makes the next read wait for the table. If that fails, the
-	// last known value is served, and during the rest of the outage it is served at
-	// once. This is the default.
+	// RefreshStaleValues makes the next read wait for the table, but not long: 250 ms
+	// for an item, and a second for the next page of all items. Then the last known
+	// value is served, and the read goes on in the background. While the table is slow
+	// or can't be used, nobody waits for a known value. This is the default.
 	RefreshStaleValues
 	// RefreshStaleValuesAsync serves the last known value at once and reads the new
 	// one in the background, so no evaluation of a known flag ever waits for
@@ -123,11 +127,10 @@ func StaleValues(policy StaleValuesPolicy) FeatureStoreOption {
 	})
 }
 
-// RequestTimeout bounds each DynamoDB call, the AWS SDK's retries and the waits
-// between them included. The default is DefaultRequestTimeout. Zero means no bound.
-// A network that swallows packets is noticed earlier: a call without an answer for
-// two seconds makes the store find out whether others get one, and fails if not. A
-// negative timeout is an error of the constructor.
+// RequestTimeout is the time limit of each DynamoDB call, including the AWS SDK's
+// retries, the waits between them, and the time that it takes to get credentials. The
+// default is DefaultRequestTimeout. Zero means no limit. A negative timeout is an error
+// of the constructor.
 func RequestTimeout(timeout time.Duration) FeatureStoreOption {
 	return option(func(o *options) error {
 		if timeout < 0 {
@@ -142,8 +145,8 @@ func RequestTimeout(timeout time.Duration) FeatureStoreOption {
 // are the default, and eventually consistent ones at half the price, which can
 // miss what another process wrote within the last second or so. It applies to
 // the reads that answer flag evaluations and fill the cache. Reads that decide
-// about a write are always consistent, and so are all reads of a process for
-// some seconds after it has written.
+// about a write are always consistent. If an answer is older than what the process
+// knows, it reads again consistently.
 func ConsistentReads(consistent bool) FeatureStoreOption {
 	return option(func(o *options) error {
 		o.eventualReads = !consistent
@@ -168,13 +171,14 @@ func Prefix(prefix string) FeatureStoreOption {
 	})
 }
 
-// StatusListener sets a function that is told how the store and its table get on,
+// StatusListener sets a function that is told the state of the store and its table,
 // for health checks and metrics. It is called when Available changes, or the remedy
 // in the text of Err, and at most once a second when only Unsaved does. The calls
-// come in order, one at a time, from a goroutine of their own, so the listener may
-// take its time, and it may close the store. Close does not wait for a call that is
-// under way. Before the first call the store is available and nothing is unsaved.
-// There is no listener by default; a nil one is an error of the constructor.
+// come one at a time from a goroutine of their own, so the listener may take its time,
+// and it may close the store. A listener that takes long is told the latest status, not
+// each one. Close does not wait for a call that is under way. Before the first call the
+// store is available and nothing is unsaved. There is no listener by default; a nil one
+// is an error of the constructor.
 func StatusListener(listener func(StoreStatus)) FeatureStoreOption {
 	return option(func(o *options) error {
 		if listener == nil {
@@ -186,8 +190,10 @@ func StatusListener(listener func(StoreStatus)) FeatureStoreOption {
 }
 
 // DynamoClient makes the store use a DynamoDB client that exists already, for
-// instance a DAX client. SessionOptions and ClientConfig are then ignored. A nil
-// client is an error of the constructor.
+// instance a DAX client. SessionOptions and ClientConfig are then ignored. The store
+// calls four of its methods: GetItemWithContext, QueryWithContext, PutItemWithContext
+// and BatchWriteItemWithContext. A wrapper that overrides the forms without a context
+// sees none of its calls. A nil client is an error of the constructor.
 func DynamoClient(client dynamodbiface.DynamoDBAPI) FeatureStoreOption {
 	return option(func(o *options) error {
 		// The AWS SDK's own is a pointer, so that nil has a second form.
@@ -203,6 +209,7 @@ func DynamoClient(client dynamodbiface.DynamoDBAPI) FeatureStoreOption {
 // clients of a factory's stores, such as the region or a profile. The default is what
 // session.NewSession takes from the environment and from configuration files.
 func SessionOptions(sessionOptions session.Options) FeatureStoreOption {
+	sessionOptions.Handlers = sessionOptions.Handlers.Copy() // the session adds to them
 	newSession := sessionMaker(sessionOptions)
 	return option(func(o *options) error {
 		o.newSession = newSession
@@ -210,21 +217,10 @@ func SessionOptions(sessionOptions session.Options) FeatureStoreOption {
 	})
 }
 
-// sessionMaker returns a function that makes a session, for all stores of a
-// factory: a session reads the readers in its options to their end. If it can't be
-// made, the next call tries again.
+// sessionMaker returns a function that makes a session once, for all stores of a
+// factory: a session reads the readers in its options to their end.
 func sessionMaker(options session.Options) func() (*session.Session, error) {
-	options.Handlers = options.Handlers.Copy() // the session adds to them
-	var mu sync.Mutex
-	var made *session.Session
-	return func() (_ *session.Session, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if made == nil {
-			made, err = session.NewSessionWithOptions(options)
-		}
-		return made, err
-	}
+	return sync.OnceValues(func() (*session.Session, error) { return session.NewSessionWithOptions(options) })
 }
 
 // ClientConfig adds to the AWS configuration of the DynamoDB client that the
@@ -239,8 +235,8 @@ func ClientConfig(config *aws.Config) FeatureStoreOption {
 }
 
 // Logger sets where the store logs to. The default is the SDK's logging
-// configuration, so with NewDynamoDBFeatureStoreFactory there is seldom a need;
-// with NewDynamoDBFeatureStore it is the standard error output.
+// configuration, so it is rarely needed with NewDynamoDBFeatureStoreFactory. With
+// NewDynamoDBFeatureStore, the default is the standard error output.
 func Logger(logger ld.Logger) FeatureStoreOption {
 	return option(func(o *options) error {
 		o.logger = logger

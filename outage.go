@@ -31,12 +31,13 @@ type outage struct {
 	facts   atomic.Pointer[[]fact] // never changed in place
 	answers atomic.Int64           // of DynamoDB so far
 
-	mu      sync.Mutex
-	blips   map[target]bool // facts that were not confirmed: their rows may be the cause
-	began   time.Time       // zero if there is no outage
-	cause   error
-	warned  time.Time
-	written int // items that had to wait
+	mu     sync.Mutex
+	blips  map[target]bool // facts that were not confirmed: their rows may be the cause
+	began  time.Time       // zero if there is no outage
+	cause  error
+	warned time.Time
+
+	written atomic.Int64 // items that had to wait, in this outage
 }
 
 // A fact is a request that failed, and what that says about others.
@@ -73,13 +74,6 @@ func (f *fact) isDue() bool {
 	return !f.lasts || !isDenial(f.err) || time.Since(f.tried) > denialPause-maxPause/2
 }
 
-func (f *fact) errorFor(of target) error {
-	if f.target == of {
-		return f.err
-	}
-	return &untriedError{of, f.err}
-}
-
 // ofTable returns the fact that the table can't be used, or nil.
 func (o *outage) ofTable() *fact {
 	if facts := *o.facts.Load(); len(facts) > 0 && facts[0].ofTable {
@@ -99,10 +93,23 @@ func (o *outage) fact(of target) *fact {
 	return nil
 }
 
+// known returns the error of a request that is known to fail, or nil.
+func (o *outage) known(of target) error {
+	f := o.fact(of)
+	switch {
+	case f == nil:
+		return nil
+	case f.target == of:
+		return f.err
+	default:
+		return fmt.Errorf("%s was not tried, because another request failed: %w", of, f.err)
+	}
+}
+
 // run makes a request unless it is known to fail.
 func (o *outage) run(ctx context.Context, of target, request func() error) error {
-	if known := o.fact(of); known != nil {
-		return known.errorFor(of)
+	if err := o.known(of); err != nil {
+		return err
 	}
 	return o.try(ctx, of, request)
 }
@@ -110,8 +117,8 @@ func (o *outage) run(ctx context.Context, of target, request func() error) error
 // ask makes a request from whose end nothing follows for others, unless it is known to
 // fail.
 func (o *outage) ask(_ context.Context, of target, request func() error) error {
-	if known := o.fact(of); known != nil {
-		return known.errorFor(of)
+	if err := o.known(of); err != nil {
+		return err
 	}
 	return request()
 }
@@ -149,13 +156,6 @@ func (o *outage) note(of target, answers int64, err error) {
 	}
 }
 
-// refuse notes that an action was refused that was answered.
-func (o *outage) refuse(of target, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.add(of, err)
-}
-
 // add adds a fact. One that is known stays what it was as long as the same thing
 // mends it, so that the log shows the request that met it. The caller has the lock.
 func (o *outage) add(of target, err error) {
@@ -185,19 +185,12 @@ func (o *outage) remove(ended func(fact) bool) {
 	}
 }
 
-// forgetWrites removes the facts about writes of a partition of which nothing waits
-// to be written, so that nothing would find out about their end.
-func (o *outage) forgetWrites(namespace string) {
+// forget removes facts about whose end nobody would find out, because nothing needs what
+// they are about.
+func (o *outage) forget(isObsolete func(fact) bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.remove(func(f fact) bool { return f.isOfWrite() && f.namespace == namespace })
-}
-
-// forget removes the facts about a partition.
-func (o *outage) forget(namespace string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.remove(func(f fact) bool { return !f.ofTable && f.namespace == namespace })
+	o.remove(isObsolete)
 }
 
 // excuse notes that the first look at a fact was answered: if the same request fails
@@ -230,7 +223,8 @@ func (o *outage) confirm(before []fact, unwritten error) {
 	began, now := o.began, time.Now()
 	switch {
 	case cause != nil && began.IsZero():
-		o.began, o.warned, o.cause, o.written = now, now, cause, 0
+		o.began, o.warned, o.cause = now, now, cause
+		o.written.Store(0)
 	case cause != nil:
 		o.cause = cause
 	}
@@ -250,24 +244,17 @@ func (o *outage) confirm(before []fact, unwritten error) {
 // end ends the outage.
 func (o *outage) end() {
 	o.mu.Lock()
-	began, written := o.began, o.written
+	began := o.began
 	o.began, o.cause = time.Time{}, nil
 	o.mu.Unlock()
 	if began.IsZero() {
 		return
 	}
 	late := ""
-	if written > 0 {
+	if written := o.written.Load(); written > 0 {
 		late = fmt.Sprintf("; items that were written late: %d", written)
 	}
 	o.loggers.Warnf("Table %q can be used again, after %s%s", o.table, time.Since(began).Round(time.Millisecond), late)
-}
-
-// wroteLate counts an item that had to wait.
-func (o *outage) wroteLate() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.written++
 }
 
 // isKnown reports whether any request is known to fail, or an outage is going on.

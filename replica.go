@@ -18,8 +18,8 @@ const (
 	maxAbsent      = 10_000
 	maxAbsentBytes = 1 << 20
 	// A record that is stored for the first time expires in the last half of the TTL,
-	// one that is stored again in the last tenth, each at a random moment: processes
-	// that start together would read together for ever.
+	// one that is stored again in the last tenth, each at a random moment. Otherwise
+	// processes that start together would go on reading together.
 	firstSpread, spread = 2, 10
 	// retryPause is the least time between two reads of a row that could not be read.
 	retryPause = time.Second
@@ -103,12 +103,6 @@ func (rec *record) isOlderThan(row rowID) bool {
 	return !row.isNone() && !rec.isAbsent() && row.version > rec.version()
 }
 
-// mayBeNewerThan reports whether an eventually consistent read that has found a row
-// may be behind the one that the record is of. The record may be nil.
-func (rec *record) mayBeNewerThan(row rowID) bool {
-	return rec != nil && rec.state == saved && !rec.isOf(row) && !rec.isOlderThan(row)
-}
-
 // isOf reports whether a row brings nothing new: it is the record's, and newer than
 // no item that the table does not have.
 func (rec *record) isOf(row rowID) bool {
@@ -152,6 +146,9 @@ type completeSet struct {
 
 // recordCounts counts records by what they say.
 type recordCounts struct{ present, waiting, unstorable, absent, absentBytes int }
+
+// rows is how many rows the table was last seen to have, at least.
+func (c recordCounts) rows() int { return c.present - c.waiting - c.unstorable }
 
 func newReplica(kind ld.VersionedDataKind, namespace string, ttl time.Duration, keepsStale bool) *replica {
 	return &replica{kind: kind, name: kind.GetNamespace(), namespace: namespace, ttl: ttl, keepsStale: keepsStale}
@@ -407,9 +404,10 @@ func (r *replica) count(rec *record, key string, n int) {
 		r.counts.absentBytes += n * len(key)
 	default:
 		r.counts.present += n
-		if rec.state == waits {
+		switch rec.state {
+		case waits:
 			r.counts.waiting += n
-		} else if rec.state == unstorable {
+		case unstorable:
 			r.counts.unstorable += n
 		}
 	}
@@ -440,33 +438,11 @@ func (r *replica) decode(row row) found {
 	return found{key: row.key, row: identify(row, version), item: item, fault: err}
 }
 
-// unsaved returns how many items wait to be written, and how many can't be stored.
-func (r *replica) unsaved() (waiting, unstorable int) {
+// totals returns how many records there are of each sort.
+func (r *replica) totals() recordCounts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.counts.waiting, r.counts.unstorable
-}
-
-// size returns how many items are known.
-func (r *replica) size() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.counts.present
-}
-
-// hasMoreRows reports whether the table was last seen to have more rows.
-func (r *replica) hasMoreRows(than int) bool {
-	if r.size() <= than {
-		return false
-	}
-	rows := 0
-	r.records.Range(func(_, known any) bool {
-		if known.(*record).hasRow() {
-			rows++
-		}
-		return true
-	})
-	return rows > than
+	return r.counts
 }
 
 // isKept reports whether all that is known may be served if the table can't be asked

@@ -194,7 +194,7 @@ func (r *replica) refill() (wasThere bool) {
 
 // waiting returns the items that wait to be written, by key.
 func (r *replica) waiting() map[string]*record {
-	if n, _ := r.unsaved(); n == 0 {
+	if r.totals().waiting == 0 {
 		return nil
 	}
 	waiting := make(map[string]*record)

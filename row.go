@@ -77,20 +77,19 @@ type row struct {
 	item    []byte
 }
 
-// encodeRow makes the row of an item. Its error is always an *unstorableError.
+// encodeRow makes the row of an item. Its error says why DynamoDB can't hold it.
 func encodeRow(namespace string, item ld.VersionedData) (row, error) {
 	r := row{rowKey: rowKey{namespace, item.GetKey()}, version: strconv.Itoa(item.GetVersion())}
 	if !canBeSortKey(r.key) {
-		return r, &unstorableError{r.rowKey, fmt.Sprintf(
-			"its key isn't a valid sort key: DynamoDB takes 1 to %d bytes of UTF-8, this one has %d", maxSortKeyBytes, len(r.key))}
+		return r, fmt.Errorf("%s can't be stored: its key isn't a valid sort key: DynamoDB takes 1 to %d bytes of UTF-8, "+
+			"this one has %d", r.rowKey, maxSortKeyBytes, len(r.key))
 	}
 	var err error
 	if r.item, err = json.Marshal(item); err != nil {
-		return r, &unstorableError{r.rowKey, "it has no JSON form: " + describeJSONError(err)}
+		return r, fmt.Errorf("%s can't be stored: it has no JSON form: %s", r.rowKey, describeJSONError(err))
 	}
 	if size := r.size(); size > maxItemBytes {
-		return r, &unstorableError{r.rowKey, fmt.Sprintf(
-			"it has %d bytes, over DynamoDB's limit of %d", size, maxItemBytes)}
+		return r, fmt.Errorf("%s can't be stored: it has %d bytes, over DynamoDB's limit of %d", r.rowKey, size, maxItemBytes)
 	}
 	return r, nil
 }
@@ -118,11 +117,11 @@ func (r row) size() int {
 	return names + len(r.namespace) + len(r.key) + maxNumberBytes + len(r.item)
 }
 
-// decode returns the row's item and its version, or a *malformedRowError. Where the
+// decode returns the row's item and its version, or why the row is malformed. Where the
 // attributes and the JSON differ, the attributes decide, as in newer SDKs. Of a kind
 // that isn't the SDK's own, the item keeps the version that it has in its JSON.
 func (r row) decode(kind ld.VersionedDataKind) (item ld.VersionedData, version int, err error) {
-	malformed := func(fault string) error { return &malformedRowError{r.rowKey, r.version, fault} }
+	malformed := func(fault string) error { return fmt.Errorf("the row %s is malformed: %s", r.rowKey, fault) }
 	if r.item == nil {
 		return nil, 0, malformed("it has no string attribute " + itemAttribute)
 	}

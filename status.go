@@ -100,8 +100,8 @@ func (s *store) currentStatus() StoreStatus {
 	status := StoreStatus{Err: s.outage.currentCause()}
 	status.Available = status.Err == nil
 	for _, r := range *s.replicas.Load() {
-		waiting, unstorable := r.unsaved()
-		status.Unsaved += waiting + unstorable
+		totals := r.totals()
+		status.Unsaved += totals.waiting + totals.unstorable
 	}
 	return status
 }

@@ -378,7 +378,7 @@ func TestSDKIsNotToldOfItems(t *testing.T) {
 				}
 				require.NoError(t, store.Init(allData(flagOfSize("big", 4, maxItemBytes), flag("f", 3))))
 				time.Sleep(time.Minute)
-				f.requireStatusChanges(0, 0)
+				f.requireStatusChanges(1, 0)
 				assert.Empty(t, f.log.ofStores("WARN"))
 			})
 		})

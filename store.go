@@ -71,8 +71,7 @@ func (s *store) Close() (err error) {
 		s.background.wait()
 		n := 0
 		for _, r := range *s.replicas.Load() {
-			waiting, _ := r.unsaved()
-			n += waiting
+			n += r.totals().waiting
 		}
 		if n > 0 {
 			err = fmt.Errorf("closed before %d items could be written to DynamoDB table %q", n, s.table.name)
@@ -106,18 +105,14 @@ func (s *store) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 	known = r.record(key)
 	switch {
 	case err == nil && s.ttl == 0:
-		return asItem(item), nil
+		served, _ := item.(ld.VersionedData)
+		return served, nil
 	case err == nil, known != nil && (r.keepsStale || known.isKept() || known.state == removed):
 		return known.known(), nil
-	case r.complete.Load() != nil && (r.keepsStale || (known.known() == nil && s.data.initWaits.Load())):
+	case r.complete.Load() != nil && (r.keepsStale || (known == nil && r.totals().present > 0 && r.isKept())):
 		return nil, nil // all that there is was known, and this was not there
 	}
 	return nil, err
-}
-
-func asItem(value any) ld.VersionedData {
-	item, _ := value.(ld.VersionedData)
-	return item
 }
 
 // GetAllInternal returns all items of a kind from memory, or reads them.
@@ -150,7 +145,7 @@ func (s *store) read(r *replica, of target, isKnown, isLate bool) (value any, er
 		if isKnown {
 			return nil, nil // in an outage this is the hot path
 		}
-		return nil, failing.errorFor(of)
+		return nil, s.outage.known(of)
 	}
 	if s.ttl == 0 {
 		if value, err = s.load(r, of.key, func() {}); err != nil {
@@ -258,7 +253,7 @@ func (s *store) loadAll(r *replica, progress func()) (map[string]ld.VersionedDat
 		if err != nil {
 			return nil, err
 		}
-		if r.hasMoreRows(len(rows)) {
+		if r.totals().rows() > len(rows) {
 			if err := s.checkDataSet(); err != nil {
 				return nil, err
 			}
@@ -277,7 +272,7 @@ func (s *store) loadAll(r *replica, progress func()) (map[string]ld.VersionedDat
 // while the next page is on its way.
 func (s *store) findAll(r *replica, consistent bool, progress func()) ([]found, error) {
 	var mu sync.Mutex
-	rows := make([]found, 0, r.size())
+	rows := make([]found, 0, r.totals().present)
 	err := s.query(s.ctx, r.namespace, consistent, func(page []row) {
 		progress()
 		var decoding group

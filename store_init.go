@@ -192,7 +192,7 @@ func (s *store) writeBatches(ctx context.Context, p *kindPlan, rows []row, write
 		s.refuse(p.replica, p.items[key], errors.New("DynamoDB calls it invalid"))
 	}
 	if isThrottle(err) {
-		s.outage.refuse(target{batchWriteItem, rowKey{namespace: p.replica.namespace}}, err)
+		s.outage.note(target{batchWriteItem, rowKey{namespace: p.replica.namespace}}, 0, err)
 	}
 	if err != nil {
 		return err

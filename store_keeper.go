@@ -88,16 +88,19 @@ func (s *store) keepOnce(patience time.Duration) {
 		return
 	}
 	s.outage.confirm(before, unwritten)
-	for _, r := range *s.replicas.Load() {
-		if waiting, _ := r.unsaved(); waiting == 0 {
-			s.outage.forgetWrites(r.namespace)
-		}
-	}
-	if s.data.known.Load() && !s.data.initWaits.Load() {
-		s.outage.forget(s.initedKey().namespace) // nothing needs this row any more
-	}
+	s.outage.forget(s.isObsolete)
 	s.endOutage()
 	s.status.update(s.currentStatus())
+}
+
+// isObsolete reports whether nothing waits for what a fact is about.
+func (s *store) isObsolete(f fact) bool {
+	if f.namespace == s.initedKey().namespace {
+		return !f.ofTable && s.data.known.Load() && !s.data.initWaits.Load()
+	}
+	return f.isOfWrite() && !slices.ContainsFunc(*s.replicas.Load(), func(r *replica) bool {
+		return r.namespace == f.namespace && r.totals().waiting > 0
+	})
 }
 
 // look asks for a row that isn't there, or for all rows if that was refused. It never
@@ -228,7 +231,7 @@ func (s *store) writeItemLate(run runner, r *replica, key string, waiting *recor
 		}
 		stored, err := s.put(s.ctx, run, r, &item, known)
 		if stored {
-			s.outage.wroteLate()
+			s.outage.written.Add(1)
 		}
 		return err
 	})
@@ -254,10 +257,7 @@ func (s *store) replicasInOrder() []*replica {
 }
 
 func (s *store) hasUnwritten() bool {
-	return slices.ContainsFunc(*s.replicas.Load(), func(r *replica) bool {
-		waiting, _ := r.unsaved()
-		return waiting > 0
-	})
+	return slices.ContainsFunc(*s.replicas.Load(), func(r *replica) bool { return r.totals().waiting > 0 })
 }
 
 // isWaiting reports whether anything waits to be written.

@@ -42,7 +42,7 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	r := s.replica(kind)
 	update := receive(r.namespace, item)
 	if update.fault != nil {
-		return s.keepUnstorable(r, &update), nil
+		return s.keepUnstorable(r, &update), nil //nolint:nilerr // no retry would mend it
 	}
 	known, isNew := r.keep(&update)
 	if !isNew && known.isKept() {
@@ -104,7 +104,7 @@ func (s *store) unsavedError(err error, what string) error {
 	case err == nil || s.isClosed() || s.isSuccessor:
 		return err
 	case s.reportsUnsaved:
-		return &unsavedError{what, err}
+		return fmt.Errorf("%s: will be written when the table can be used again: %w", what, err)
 	default:
 		return nil
 	}
@@ -162,7 +162,7 @@ func (s *store) note(r *replica, since moment, f *found) {
 
 // refuse notes that DynamoDB can't hold an item.
 func (s *store) refuse(r *replica, item *received, reason error) {
-	item.fault = &unstorableError{item.row.rowKey, reason.Error()}
+	item.fault = fmt.Errorf("%s can't be stored: %w", item.row.rowKey, reason)
 	if r.refuse(item) {
 		s.logUnstorable(item)
 		s.wake()

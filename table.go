@@ -138,7 +138,6 @@ func (t *table) putInited(ctx context.Context, key rowKey) error {
 
 func (t *table) put(ctx context.Context, key rowKey, input dynamodb.PutItemInput) error {
 	_, err := t.call(ctx, target{putItem, key}, func(a *attempt) error {
-		input := input // the client's handlers may change it
 		_, err := t.client.PutItemWithContext(a.ctx, &input, a.options()...)
 		return err
 	})
@@ -168,8 +167,7 @@ func (t *table) batchWrite(
 // errRequestTimeout is why a call ends whose RequestTimeout is over.
 var errRequestTimeout = errors.New("the RequestTimeout is over")
 
-// call makes one call of the client's, bounded by the timeout, and returns the
-// attempt that succeeded.
+// call makes one call of the client's, bounded by the timeout.
 func (t *table) call(ctx context.Context, of target, send func(*attempt) error) (*attempt, error) {
 	began := time.Now()
 	if t.timeout > 0 {
@@ -177,12 +175,12 @@ func (t *table) call(ctx context.Context, of target, send func(*attempt) error) 
 		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, errRequestTimeout)
 		defer cancel()
 	}
-	a := t.hedge(ctx, of, send)
-	if a.err == nil {
+	a := &attempt{ctx: ctx, table: t, of: of}
+	err := send(a)
+	if err == nil {
 		return a, nil
 	}
 	a.response.release()
-	err := a.err
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		if a.lastErr != nil {
 			err = a.lastErr // the AWS SDK says only that the call was canceled
@@ -197,76 +195,19 @@ func (t *table) call(ctx context.Context, of target, send func(*attempt) error) 
 	return nil, &tableError{of, t.name, err}
 }
 
-// hedge makes an attempt, and a second one beside it when half of the timeout has
-// passed without an answer: a dead connection or a lost packet is no failure then.
-// It returns the attempt that was answered first.
-//
-// Batches have one attempt only. They are written without a condition, so one that
-// is delivered late could replace a newer row.
-func (t *table) hedge(ctx context.Context, of target, send func(*attempt) error) *attempt {
-	first, second := newAttempt(ctx, t, of), newAttempt(ctx, t, of)
-	defer first.cancel()
-	defer second.cancel()
-	ended := make(chan struct{})
-	if t.timeout > 0 && of.action != batchWriteItem {
-		first.startSecond = func() {
-			defer close(ended)
-			defer func() {
-				if second.panicked = recover(); second.panicked != nil || second.isAnswered() {
-					first.cancel()
-				}
-			}()
-			second.err = send(second)
-		}
-	}
-	defer first.stopTimer() // also if the client panics
-	first.err = send(first)
-	if first.stopTimer() {
-		return first
-	}
-	if first.isAnswered() {
-		second.cancel()
-	}
-	<-ended
-	if second.panicked != nil {
-		panic(second.panicked)
-	}
-	if first.isAnswered() || (!second.isAnswered() && second.lastErr == nil) {
-		second.response.release()
-		return first
-	}
-	first.response.release()
-	return second
-}
-
-// An attempt is one call of a method of the client's, with what came of it. It is
-// also the AWS SDK's request.Retryer for that call.
+// An attempt is one call of a method of the client's. It is also the AWS SDK's
+// request.Retryer for that call.
 type attempt struct {
 	ctx      context.Context
-	cancel   context.CancelFunc
 	table    *table
 	of       target
 	response response
-	err      error
-	panicked any
 
 	request.Retryer       // the client's own
 	signing         bool  // so it waits for credentials, or could not get any
 	lastErr         error // of the latest request that failed, before a retry
 	unconnected     int   // how many requests found no connection
-
-	startSecond func() // nil if there is no second attempt
-	timer       *time.Timer
-	stopped     bool // the timer, before it was over
 }
-
-func newAttempt(ctx context.Context, t *table, of target) *attempt {
-	ctx, cancel := context.WithCancel(ctx)
-	return &attempt{ctx: ctx, cancel: cancel, table: t, of: of}
-}
-
-// isAnswered reports whether the attempt has brought an answer that counts.
-func (a *attempt) isAnswered() bool { return a.err == nil || !concernsTable(a.err) }
 
 // options returns the request options of the attempt. Only the AWS SDK's own client
 // gets any: a DAX client refuses them, and others ignore them or break on them. So
@@ -278,37 +219,16 @@ func (a *attempt) options() []request.Option {
 	return []request.Option{func(r *request.Request) {
 		a.Retryer, r.Retryer = r.Retryer, a
 		r.Handlers.Sign.PushFront(func(*request.Request) { a.signing = true })
-		r.Handlers.Sign.PushBack(a.signed)
+		r.Handlers.Sign.PushBack(func(r *request.Request) { a.signing = r.Error != nil })
 		// In the place of the AWS SDK's, so that it comes after the user's own handlers.
 		r.Handlers.Unmarshal.Swap(sdkUnmarshalHandler, request.NamedHandler{Name: sdkUnmarshalHandler, Fn: a.response.unmarshal})
 		r.Handlers.AfterRetry.PushBack(expireCredentials)
 	}}
 }
 
-// signed begins to wait for the answer to a request. The time before that was spent
-// on credentials, or between retries.
-func (a *attempt) signed(r *request.Request) {
-	a.signing = r.Error != nil
-	switch {
-	case a.signing || a.startSecond == nil:
-	case a.timer == nil:
-		a.timer = time.AfterFunc(a.table.timeout/2, a.startSecond)
-	case a.stopped:
-		a.stopped = false
-		a.timer.Reset(a.table.timeout / 2)
-	}
-}
-
-// stopTimer reports whether there is no second attempt, nor will there be one.
-func (a *attempt) stopTimer() bool {
-	a.stopped = a.timer == nil || a.stopped || a.timer.Stop()
-	return a.stopped
-}
-
 // ShouldRetry implements request.Retryer.
 func (a *attempt) ShouldRetry(failed *request.Request) bool {
 	a.lastErr = failed.Error
-	a.stopTimer()
 	if isUnconnected(failed.Error) {
 		a.unconnected++
 	}

@@ -13,8 +13,6 @@ import (
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/credentials"
-	"github.com/aws/aws-sdk-go/aws/request"
-	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -163,87 +161,6 @@ func TestNoRequestTimeout(t *testing.T) {
 	})
 }
 
-// answering answers the first request, and the second one, after a time. Zero is never.
-func answering(reply reply, after ...time.Duration) interceptor {
-	requests := make(chan time.Duration, len(after))
-	for _, d := range after {
-		requests <- d
-	}
-	return failing(func(r *sentRequest) (*http.Response, error) {
-		d := <-requests
-		if d == 0 {
-			return blackHole(r)
-		}
-		select {
-		case <-time.After(d):
-			return reply(r)
-		case <-r.http.Context().Done():
-			return nil, r.http.Context().Err()
-		}
-	})
-}
-
-// A dead connection, a lost packet or a slow answer are no failure.
-func TestASecondAttemptJoinsOneWithoutAnAnswer(t *testing.T) {
-	t.Parallel()
-	const second = time.Second
-	for name, c := range map[string]struct {
-		reply      reply
-		answers    []time.Duration
-		took       time.Duration
-		says       string // of the error; none if it is empty
-		ofBatchToo bool
-	}{
-		"the second is answered": {emptyTable, []time.Duration{0, second}, 6 * second, "", false},
-		"the first is answered":  {emptyTable, []time.Duration{8 * second, 0}, 8 * second, "", true},
-		"both are answered":      {emptyTable, []time.Duration{8 * second, 3 * second}, 8 * second, "", true},
-		"the second is denied":   {refusals["access denied"].answer, []time.Duration{0, second}, 6 * second, "IAM policy", false},
-		"the first is soon":      {emptyTable, []time.Duration{4 * second}, 4 * second, "", true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
-				f.transport.setInterceptor(answering(c.reply, c.answers...))
-
-				var err error
-				took := elapsed(func() { err = call(t.Context(), f.newTable(10*second)) })
-
-				if action == batchWriteItem { // it has one attempt
-					assert.Len(t, f.transport.recorded(), 1)
-					if !c.ofBatchToo {
-						assert.ErrorContains(t, err, "gave up after 10s")
-						return
-					}
-				} else {
-					assert.Len(t, f.transport.recorded(), len(c.answers))
-				}
-				assert.Equal(t, c.took, took)
-				if c.says == "" {
-					assert.NoError(t, err)
-				} else {
-					assert.ErrorContains(t, err, c.says)
-				}
-				assert.Empty(t, storeGoroutines())
-			})
-		})
-	}
-}
-
-func TestASecondAttemptReadsTheRow(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		holding := holding(t, flag("f", 3))
-		f.transport.setInterceptor(answering(func(r *sentRequest) (*http.Response, error) { return holding(r, nil) }, 0, time.Second))
-
-		response, err := f.newTable(10*time.Second).get(t.Context(), rowKey{"features", "f"}, true)
-
-		require.NoError(t, err)
-		require.Len(t, response.rows, 1)
-		assert.Equal(t, "3", response.rows[0].version)
-		response.release()
-	})
-}
-
 // slowCredentials take their time for the first time.
 type slowCredentials struct {
 	takes time.Duration
@@ -280,21 +197,6 @@ func TestCredentialsThatTakeLong(t *testing.T) {
 	})
 }
 
-// The time that credentials take does not make a second attempt join.
-func TestCredentialsCountAgainstTheRequestTimeoutOnly(t *testing.T) {
-	t.Parallel()
-	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
-		slow := f.newTable(10*time.Second, aws.NewConfig().WithCredentials(
-			credentials.NewCredentials(&slowCredentials{takes: 6 * time.Second})))
-		f.transport.setInterceptor(answering(emptyTable, 3*time.Second))
-
-		took := elapsed(func() { require.NoError(t, call(t.Context(), slow)) })
-
-		assert.Equal(t, 9*time.Second, took)
-		assert.Len(t, f.transport.recorded(), 1)
-	})
-}
-
 func TestCancelEndsCallsUnderWay(t *testing.T) {
 	t.Parallel()
 	for name, fail := range map[string]reply{"no answer": blackHole, "between retries": internalError, "throttled": throttled} {
@@ -327,19 +229,6 @@ func TestPanicsOfTheClientReachTheCaller(t *testing.T) {
 	t.Parallel()
 	eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
 		assert.Panics(t, func() { _ = call(t.Context(), &table{client: panickingClient{}, name: f.table, timeout: time.Second}) })
-
-		inSecond := f.newTable(time.Second)
-		attempts := 0
-		inSecond.client.(*dynamodb.DynamoDB).Handlers.Build.PushBack(func(*request.Request) {
-			if attempts++; attempts == 2 {
-				panic("in the second attempt")
-			}
-		})
-		f.transport.setInterceptor(failing(blackHole))
-		if action != batchWriteItem {
-			assert.PanicsWithValue(t, "in the second attempt", func() { _ = call(t.Context(), inSecond) })
-		}
-		assert.Empty(t, storeGoroutines())
 	})
 }
 
