@@ -45,9 +45,9 @@ func TestTableSharedWithTheOriginalStore(t *testing.T) {
 	require.NotZero(t, f.outagesKnown()[0])
 	require.NoError(t, f.network.proxy.Mend())
 	a.updateFor(cutOff / 4)
-	f.requireRight(a)
 
 	require.NotZero(t, stream.requireNoStepBack(a.flags))
+	f.requireRight(a)
 }
 
 // startOriginal starts a client with the SDK's own store, which has no faults.
