@@ -45,6 +45,7 @@ func TestTableSharedWithTheOriginalStore(t *testing.T) {
 	require.NotZero(t, f.outagesKnown()[0])
 	require.NoError(t, f.network.proxy.Mend())
 	a.updateFor(cutOff / 4)
+	a.update() // the newest version has to be that of checkout
 
 	require.NotZero(t, stream.requireNoStepBack(a.flags))
 	f.requireRight(a)
