@@ -169,8 +169,8 @@ func (r *replica) refuse(item *received) bool {
 }
 
 // refill stores that the table has none of the rows any more: everything that is known
-// waits to be written. It reports whether there were any rows.
-func (r *replica) refill() (wasThere bool) {
+// waits to be written.
+func (r *replica) refill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.records.Range(func(k, v any) bool {
@@ -185,11 +185,9 @@ func (r *replica) refill() (wasThere bool) {
 		case known.state != unstorable:
 			rec.state = waits
 		}
-		wasThere = true
 		r.put(key, known, &rec)
 		return true
 	})
-	return wasThere
 }
 
 // waiting returns the items that wait to be written, by key.

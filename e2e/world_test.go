@@ -54,16 +54,11 @@ func (w *world) factory(
 	return factory
 }
 
-// startStreaming starts a client that is connected to LaunchDarkly and has
-// everything in the table already.
+// startStreaming starts a client that is connected to LaunchDarkly. Unless the network
+// is down, it has everything in the table already.
 func (w *world) startStreaming(t *testing.T, factory ld.FeatureStoreFactory) *ld.LDClient {
-	return w.startStreamingFor(t, factory, patience)
-}
-
-// startStreamingFor waits no longer than told for the client to have everything.
-func (w *world) startStreamingFor(t *testing.T, factory ld.FeatureStoreFactory, waitFor time.Duration) *ld.LDClient {
 	var log clientlog.Log
-	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Streaming(w.server.URL(), factory, &log), waitFor)
+	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Streaming(w.server.URL(), factory, &log), patience)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		assert.Eventually(t, log.TookOutagesIn, patience, pause)
