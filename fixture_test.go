@@ -545,17 +545,6 @@ var callOf = map[string]storeCall{
 	"GetItem": calls["Get"], "Query": calls["All"], "PutItem": calls["Upsert"], "BatchWriteItem": calls["Init"],
 }
 
-// storeCalls makes the store do each of the actions of DynamoDB, for any flag.
-var storeCalls = func() map[string]func(ld.FeatureStore, int) (interface{}, error) {
-	byAction := make(map[string]func(ld.FeatureStore, int) (interface{}, error))
-	for action, call := range callOf {
-		byAction[action] = func(store ld.FeatureStore, version int) (interface{}, error) {
-			return call(store, flag("any", version))
-		}
-	}
-	return byAction
-}()
-
 // Calls with their arguments, to be made later.
 
 func get(store ld.FeatureStore, key string) func() error {

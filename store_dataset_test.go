@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -251,29 +250,6 @@ func TestLostDataSetWithoutACache(t *testing.T) {
 		require.NoError(t, store.Init(allData(flag("f", 2)))) // what the SDK does then
 		f.requireHolds([]ld.VersionedData{flag("f", 2)})
 	})
-}
-
-// Single rows that are gone while $inited is there were deleted by somebody.
-func TestRowsThatVanishAloneStayAway(t *testing.T) {
-	t.Parallel()
-	for modeName, options := range outageModes {
-		if modeName == "cached forever" {
-			continue
-		}
-		runWithTable(t, modeName, func(t *testing.T, f *fixture) {
-			store := f.newSDKStore(configLoggingTo(f.log), options...)
-			require.NoError(t, store.Init(allData(flag("f", 1), flag("g", 1))))
-			f.deleteRow(rowKey{"features", "f"})
-			f.transport.reset()
-			for range 3 {
-				time.Sleep(2 * time.Second)
-				require.NoError(t, get(store, "f")())
-			}
-			synctest.Wait()
-			assertGet(t, store, ld.Features, "f", nil)
-			assert.Empty(t, f.transport.writes())
-		})
-	}
 }
 
 // A process in daemon mode writes nothing, whatever it finds.

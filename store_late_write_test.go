@@ -92,6 +92,7 @@ func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 		"older version": {rawItem{versionAttribute: number("1"), itemAttribute: text("{")}, true},
 		"newer version": {rawItem{versionAttribute: number("3"), itemAttribute: text("{")}, false},
 		"no version":    {rawItem{versionAttribute: text("3"), itemAttribute: text("{")}, true},
+		"a fraction":    {rawItem{versionAttribute: number("2.5"), itemAttribute: text("{")}, false},
 	} {
 		for when, late := range map[string]bool{"at once": false, "late": true} {
 			t.Run(name+"/"+when, func(t *testing.T) {
@@ -100,7 +101,7 @@ func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 						f.transport.setInterceptor(failing(noConnection))
 						require.Error(f.t, f.upsert(flag("f", 2)))
 					}
-					row := rowKey{f.row("features"), "f"}.attributes()
+					row := rowKey{"features", "f"}.attributes()
 					maps.Copy(row, c.attributes)
 					f.putRow(row)
 					if late {
@@ -111,9 +112,9 @@ func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 					}
 					f.checkServed(flag("f", 2), flag("g", 1), segment("s", 1), x(1))
 					if c.replaced {
-						f.requireHoldsItem(f.rowsWithoutPrefix(), flag("f", 2))
+						f.requireHoldsItem(f.rows(), flag("f", 2))
 					} else {
-						assert.Equal(f.t, c.attributes[itemAttribute], f.rowsWithoutPrefix()["features/f"][itemAttribute])
+						assert.Equal(f.t, c.attributes[itemAttribute], f.rows()["features/f"][itemAttribute])
 					}
 					assert.Empty(f.t, storeGoroutines())
 				})
