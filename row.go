@@ -45,8 +45,8 @@ func quoted(text string) string {
 
 func (k rowKey) attributes() map[string]*dynamodb.AttributeValue {
 	return map[string]*dynamodb.AttributeValue{
-		namespaceAttribute: {S: aws.String(k.namespace)},
-		keyAttribute:       {S: aws.String(k.key)},
+		namespaceAttribute: {S: &k.namespace},
+		keyAttribute:       {S: &k.key},
 	}
 }
 
@@ -102,7 +102,7 @@ func canBeSortKey(key string) bool {
 
 func (r row) attributes() map[string]*dynamodb.AttributeValue {
 	attributes := r.rowKey.attributes()
-	attributes[versionAttribute] = &dynamodb.AttributeValue{N: aws.String(r.version)}
+	attributes[versionAttribute] = &dynamodb.AttributeValue{N: &r.version}
 	attributes[itemAttribute] = &dynamodb.AttributeValue{S: aws.String(string(r.item))}
 	return attributes
 }

@@ -23,8 +23,10 @@ func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) err
 		plan[i] = newKindPlan(s.replica(collection.Kind), collection.Items)
 	}
 	s.keepInit(plan)
-	err := s.inTurn(allWrites, func(ctx context.Context) error { return s.init(ctx, plan) })
-	return s.unsavedError(err, "init")
+	if err := s.inTurn(allWrites, func(ctx context.Context) error { return s.init(ctx, plan) }); err != nil {
+		return s.unsavedError("init", err)
+	}
+	return nil
 }
 
 // keepInit stores what an Init brings, so that it is served and waits.

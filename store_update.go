@@ -57,8 +57,10 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 		_, err := s.put(ctx, s.outage.run, r, &update, known)
 		return err
 	})
-	return r.record(update.row.key).known(),
-		s.unsavedError(err, fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version))
+	if err != nil {
+		err = s.unsavedError(fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version), err)
+	}
+	return r.record(update.row.key).known(), err
 }
 
 // keepUnstorable keeps an item that can't be stored, unless the table has a newer one,
@@ -76,15 +78,23 @@ func (s *store) keepUnstorable(r *replica, item *received) ld.VersionedData {
 }
 
 // inTurn makes a write, of something that is kept, when it is its turn. In stores of a
-// factory, it ends if there is no answer for some time: then what is kept waits, and its
-// sender doesn't.
+// factory an update waits for a second at most, and an Init as long for the first answer:
+// then what is kept waits, and its sender doesn't.
 func (s *store) inTurn(weight int64, write func(ctx context.Context) error) error {
 	s.writes.arrivals.Add(1)
 	s.writes.underWay.Add(1)
 	defer s.writes.underWay.Add(-1)
-	ctx, cancel := context.WithCancel(s.ctx)
-	defer cancel()
-	if answers := s.outage.answers.Load(); !s.reportsUnsaved {
+	ctx := s.ctx
+	switch answers := s.outage.answers.Load(); {
+	case s.reportsUnsaved:
+	case weight == 1:
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, allPatience)
+		defer cancel()
+	default:
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
 		defer time.AfterFunc(allPatience, func() {
 			if s.outage.answers.Load() == answers {
 				cancel()
@@ -101,9 +111,9 @@ func (s *store) inTurn(weight int64, write func(ctx context.Context) error) erro
 
 // unsavedError returns what the SDK is told of a write that failed. What waits is a
 // success for it, because it could do nothing but send it again.
-func (s *store) unsavedError(err error, what string) error {
+func (s *store) unsavedError(what string, err error) error {
 	switch {
-	case err == nil || s.isClosed() || s.isSuccessor:
+	case s.isClosed() || s.isSuccessor:
 		return err
 	case s.reportsUnsaved:
 		return fmt.Errorf("%s: will be written when the table can be used again: %w", what, err)
