@@ -129,11 +129,6 @@ func internalError(r *sentRequest) (*http.Response, error) {
 	return answerError(r, http.StatusInternalServerError, dynamodb.ErrCodeInternalServerError, "try again"), nil
 }
 
-// conditionFailed answers an update that finds a version that is as new.
-func conditionFailed(r *sentRequest) (*http.Response, error) {
-	return answerError(r, http.StatusBadRequest, dynamodb.ErrCodeConditionalCheckFailedException, "no"), nil
-}
-
 // throttled answers a request that was throttled as a whole.
 func throttled(r *sentRequest) (*http.Response, error) { return refusals["throttling"].answer(r) }
 

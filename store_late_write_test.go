@@ -8,38 +8,25 @@ import (
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
 // What waits is written in the order of Init: segments before flags before all
 // else, a flag after those that it needs, and last that it is complete.
 func TestLateWriteIsInTheOrderOfInit(t *testing.T) {
 	t.Parallel()
-	items := []ld.VersionedData{x(1), flag("top", 1, "middle"), flag("middle", 1, "bottom"), flag("bottom", 1), segment("s", 1)}
-	order := []string{"segments/s", "features/bottom", "features/middle", "features/top", "experiments/x"}
-	for name, c := range map[string]struct {
-		refused func(ld.FeatureStore) error
-		order   []string
-	}{
-		"Init": {func(s ld.FeatureStore) error { return s.Init(allKinds(items...)) }, append(order, "$inited/$inited")},
-		"updates": {func(s ld.FeatureStore) (err error) {
-			for _, item := range items {
-				err = s.Upsert(kindOf(item), item)
-			}
-			return err
-		}, order},
-	} {
-		runWithTable(t, name, func(t *testing.T, f *fixture) {
-			store := f.newStore()
-			f.transport.setInterceptor(failing(noConnection))
-			require.Error(t, c.refused(store))
-			f.transport.reset()
-			f.transport.setInterceptor(nil)
-			time.Sleep(time.Second)
-			assert.Equal(t, c.order, f.transport.written())
-			assert.Empty(t, storeGoroutines())
-		})
-	}
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		store := f.newStore()
+		f.transport.setInterceptor(failing(noConnection))
+		require.Error(t, store.Init(allKinds(
+			x(1), flag("top", 1, "middle"), flag("middle", 1, "bottom"), flag("bottom", 1), segment("s", 1))))
+		f.transport.reset()
+		f.transport.setInterceptor(nil)
+		time.Sleep(time.Second)
+		assert.Equal(t, []string{
+			"segments/s", "features/bottom", "features/middle", "features/top", "experiments/x", "$inited/$inited",
+		}, f.transport.written())
+		assert.Empty(t, storeGoroutines())
+	})
 }
 
 // What a late write costs depends on what waits, not on what the table holds. While it
