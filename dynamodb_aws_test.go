@@ -137,6 +137,10 @@ func TestClientConfigsAddUp(t *testing.T) {
 			SessionOptions(session.Options{Config: *whole.Copy(aws.NewConfig().WithEndpoint(nowhere))}),
 		},
 		"nothing but the session's": {SessionOptions(session.Options{Config: *whole})},
+		"a client before all others": {
+			SessionOptions(session.Options{ClientTLSCert: strings.NewReader("no certificate")}),
+			ClientConfig(aws.NewConfig().WithEndpoint(nowhere)), DynamoClient(f.newClient(f.transport)),
+		},
 	} {
 		store, err := f.newFactory(options...)()
 		require.NoError(t, err, name)
@@ -158,16 +162,4 @@ func TestAConfigThatIsChangedLaterStaysAsItWasGiven(t *testing.T) {
 		require.NoError(t, err)
 		f.assertUsable(store)
 	}
-}
-
-func TestAClientLeavesSessionAndClientConfigNoPart(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	store, err := f.newFactory(
-		SessionOptions(session.Options{ClientTLSCert: strings.NewReader("no certificate")}),
-		ClientConfig(aws.NewConfig().WithEndpoint(nowhere)),
-		DynamoClient(f.newClient(f.transport)),
-	)()
-	require.NoError(t, err)
-	f.assertUsable(store)
 }

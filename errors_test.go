@@ -3,17 +3,13 @@ package lddynamodb
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,12 +30,12 @@ import (
 func TestErrorsTellTheTableTheCauseAndTheRemedy(t *testing.T) {
 	t.Parallel()
 	for name, refused := range refusals {
-		for action, call := range storeCalls {
+		for action, call := range callOf {
 			runInFakeTime(t, name+", "+action, func(t *testing.T, f *fixture) {
 				store := f.newStore()
 				f.transport.setInterceptor(failing(refused.answer, action))
 
-				_, err := call(store, 1)
+				_, err := call(store, flag("any", 1))
 
 				assertTells(t, err, action, f.table, refused.code, refused.remedy)
 				if name == "access denied" {
@@ -86,9 +82,9 @@ func TestErrorsOfTheAWSSettingsTellTheRemedy(t *testing.T) {
 			require.NoError(t, err)
 			client := DynamoClient(dynamodb.New(awsSession))
 
-			for action, call := range storeCalls {
+			for action, call := range callOf {
 				f := f.sibling(t)
-				_, err := call(f.newStore(client), 1)
+				_, err := call(f.newStore(client), flag("any", 1))
 				assertTells(t, err, f.table, test.code, test.remedy)
 				if action != "BatchWriteItem" { // Init fails when it compares
 					assert.ErrorContains(t, err, action)
@@ -103,24 +99,15 @@ func TestErrorsOfTheAWSSettingsTellTheRemedy(t *testing.T) {
 
 func TestTablesWithOtherKeySchemas(t *testing.T) {
 	t.Parallel()
-	type actions = []string
-	for schema, succeeds := range map[string]actions{
-		"id:S":              {},
-		"namespace:S":       {"Query", "PutItem"},
-		"key:S":             {"PutItem"},
-		"namespace:S id:S":  {"Query"},
-		"Namespace:S Key:S": {},
-		"key:S namespace:S": {"GetItem", "PutItem", "BatchWriteItem"},
-		"namespace:N key:S": {},
-		"namespace:S key:N": {"Query"},
-		"namespace:B key:B": {},
+	for _, schema := range []string{
+		"id:S", "namespace:S", "key:S", "namespace:S id:S", "Namespace:S Key:S", "key:S namespace:S",
+		"namespace:N key:S", "namespace:S key:N", "namespace:B key:B",
 	} {
 		runWithTable(t, schema, func(t *testing.T, f *fixture) {
 			f.table += "-other"
 			f.createTable(strings.Fields(schema)...)
-			store := f.newStore()
 
-			err := store.Init(allData(flag("a", 1), flag("b", 1)))
+			err := f.newStore().Init(allData(flag("a", 1), flag("b", 1)))
 
 			const remedy = `the table seems to have another key schema; it needs the partition key "namespace" and the sort key "key"`
 			assertTells(t, err, f.table, "ValidationException", remedy)
@@ -130,31 +117,8 @@ func TestTablesWithOtherKeySchemas(t *testing.T) {
 			assert.Empty(t, output.Items, "Init has written nothing")
 			time.Sleep(time.Second)
 			assert.NotEmpty(t, f.log.ofStores("WARN:", remedy))
-
-			for action, err := range f.tryEachAction() {
-				if slices.Contains(succeeds, action) {
-					assert.NoError(t, err, action) // DynamoDB can't tell
-				} else {
-					assertTells(t, err, action, f.table, "ValidationException", remedy)
-				}
-			}
 		})
 	}
-}
-
-// tryEachAction makes requests that Init would only make later.
-func (f *fixture) tryEachAction() map[string]error {
-	t := &table{client: f.client, name: f.table}
-	ctx := f.tb.Context()
-	key := rowKey{"features", "a"}
-	r, err := encodeRow(key.namespace, flag(key.key, 1))
-	require.NoError(f.tb, err)
-	errs := map[string]error{}
-	_, errs["GetItem"] = t.get(ctx, key, true)
-	_, errs["Query"] = t.query(ctx, key.namespace, true, nil, 0)
-	_, errs["PutItem"] = t.putIfNewer(ctx, r)
-	_, errs["BatchWriteItem"] = t.batchWrite(ctx, key.namespace, writeRequests([]row{r, {rowKey: rowKey{"features", "b"}}}))
-	return errs
 }
 
 // The service words what it does not like about a request's keys in many ways.
@@ -278,44 +242,6 @@ func TestServerFailuresNeedARequestIDToBeDynamoDBs(t *testing.T) {
 	failure := awserr.New(dynamodb.ErrCodeInternalServerError, "try again", nil)
 	assert.Contains(t, remedy(awserr.NewRequestFailure(failure, 500, requestID)), "DynamoDB failed internally")
 	assert.Contains(t, remedy(awserr.NewRequestFailure(failure, 500, "")), "something other than DynamoDB answered, HTTP 500")
-}
-
-func TestConcernsTable(t *testing.T) {
-	t.Parallel()
-	named := func(status int, code string) error {
-		return awserr.NewRequestFailure(awserr.New(code, "", nil), status, requestID)
-	}
-	for name, c := range map[string]struct {
-		err  error
-		want bool
-	}{
-		"nothing":                  {nil, false},
-		"no answer":                {awserr.New("RequestError", "send request failed", &net.OpError{Op: "read", Err: io.EOF}), true},
-		"canceled":                 {awserr.New("RequestCanceled", "request context canceled", context.Canceled), true},
-		"any other error":          {errors.New("of a double"), true},
-		"no credentials":           {awserr.New("NoCredentialProviders", "", nil), true},
-		"refused credentials":      {named(400, "UnrecognizedClientException"), true},
-		"a denial of credentials":  {&credentialsError{named(403, "AccessDeniedException")}, true},
-		"no table":                 {named(400, dynamodb.ErrCodeResourceNotFoundException), true},
-		"5xx":                      {named(500, dynamodb.ErrCodeInternalServerError), true},
-		"5xx with another name":    {named(503, "ServiceUnavailableException"), true},
-		"no name":                  {named(400, ""), true},
-		"throttled":                {named(400, dynamodb.ErrCodeProvisionedThroughputExceededException), false},
-		"throttled with 503":       {named(503, "ThrottlingException"), false},
-		"throttled, of a double":   {&dynamodb.ProvisionedThroughputExceededException{}, false},
-		"denied":                   {named(400, "AccessDeniedException"), false},
-		"write conflict":           {named(400, "ReplicatedWriteConflictException"), false},
-		"invalid":                  {named(400, "ValidationException"), false},
-		"named, without a status":  {awserr.New("ValidationException", "", nil), false},
-		"another name":             {named(400, "RequestLimited"), false},
-		"timeout":                  {&timeoutError{cause: awserr.New("RequestCanceled", "", context.DeadlineExceeded)}, true},
-		"timeout of a throttled":   {&timeoutError{cause: named(400, "ThrottlingException")}, false},
-		"of a table":               {&tableError{cause: named(400, "AccessDeniedException")}, false},
-		"not tried for the same":   {fmt.Errorf("not tried: %w", &tableError{cause: named(400, "AccessDeniedException")}), false},
-		"nothing of a batch taken": {errAllUnprocessed, false},
-	} {
-		assert.Equal(t, c.want, concernsTable(c.err), name)
-	}
 }
 
 // An emulator may leave out, or answer null for, what DynamoDB always answers.

@@ -4,18 +4,15 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"math/rand/v2"
 	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
-	"github.com/aws/aws-sdk-go/aws/credentials"
 	"github.com/aws/aws-sdk-go/aws/session"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
-	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
 
 // The configuration goes to ld.MakeCustomClient, which makes the store.
@@ -53,18 +50,17 @@ func ExampleNewDynamoDBFeatureStoreFactory() {
 
 // A job can fill a table without an SDK client.
 func ExampleNewDynamoDBFeatureStore() {
-	table, client := newLocalTable()
-	store, err := lddynamodb.NewDynamoDBFeatureStore(table, lddynamodb.DynamoClient(client))
+	store, err := lddynamodb.NewDynamoDBFeatureStore("my-flags")
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer store.(io.Closer).Close()
 	flags := map[string]*ld.FeatureFlag{"new-checkout": {Key: "new-checkout", Version: 7}}
 	if err := store.Init(ld.MakeAllVersionedDataMap(flags, nil)); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("seeded:", store.Initialized())
-	// Output: seeded: true
+	if err := store.(io.Closer).Close(); err != nil {
+		log.Fatal(err)
+	}
 }
 
 // No request takes longer than two seconds, the AWS SDK's retries included.
@@ -122,34 +118,4 @@ func ExampleLogger() {
 		lddynamodb.Logger(log.New(os.Stdout, "flags: ", log.LstdFlags)))
 	fmt.Println(err)
 	// Output: <nil>
-}
-
-// newLocalTable makes a table in DynamoDB Local for an example.
-func newLocalTable() (name string, client *dynamodb.DynamoDB) {
-	endpoint, err := dynamolocal.Endpoint()
-	if err != nil {
-		log.Fatal(err)
-	}
-	client = dynamodb.New(session.Must(session.NewSession(&aws.Config{
-		Endpoint:    aws.String(endpoint),
-		Region:      aws.String("us-east-1"),
-		Credentials: credentials.NewStaticCredentials("id", "secret", ""),
-	})))
-	name = fmt.Sprintf("example-%08x", rand.Uint32())
-	_, err = client.CreateTable(&dynamodb.CreateTableInput{
-		TableName:   aws.String(name),
-		BillingMode: aws.String(dynamodb.BillingModePayPerRequest),
-		AttributeDefinitions: []*dynamodb.AttributeDefinition{
-			{AttributeName: aws.String("namespace"), AttributeType: aws.String(dynamodb.ScalarAttributeTypeS)},
-			{AttributeName: aws.String("key"), AttributeType: aws.String(dynamodb.ScalarAttributeTypeS)},
-		},
-		KeySchema: []*dynamodb.KeySchemaElement{
-			{AttributeName: aws.String("namespace"), KeyType: aws.String(dynamodb.KeyTypeHash)},
-			{AttributeName: aws.String("key"), KeyType: aws.String(dynamodb.KeyTypeRange)},
-		},
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	return name, client
 }

@@ -503,20 +503,6 @@ var refreshPolicies = map[string]StaleValuesPolicy{
 	"RefreshStaleValues": RefreshStaleValues, "RefreshStaleValuesAsync": RefreshStaleValuesAsync,
 }
 
-const shortTTL = 5 * time.Millisecond
-
-// modes has stores of every sort.
-var modes = map[string][]FeatureStoreOption{
-	"no cache":        {CacheTTL(0)},
-	"defaults":        {},
-	"cached forever":  {CacheTTL(-1)},
-	"expires":         {CacheTTL(shortTTL), StaleValues(EvictStaleValues)},
-	"expires at once": {CacheTTL(time.Nanosecond), StaleValues(EvictStaleValues)},
-	"refreshed":       {CacheTTL(shortTTL), StaleValues(RefreshStaleValues)},
-	"refreshed later": {CacheTTL(shortTTL), StaleValues(RefreshStaleValuesAsync)},
-	"eventual reads":  {CacheTTL(shortTTL), ConsistentReads(false)},
-}
-
 // A storeCall is one of a store's methods, called for a flag. The result is that
 // of the method, if it has any.
 type storeCall func(store ld.FeatureStore, f *ld.FeatureFlag) (result interface{}, err error)
@@ -545,17 +531,6 @@ var callOf = map[string]storeCall{
 	"GetItem": calls["Get"], "Query": calls["All"], "PutItem": calls["Upsert"], "BatchWriteItem": calls["Init"],
 }
 
-// storeCalls makes the store do each of the actions of DynamoDB, for any flag.
-var storeCalls = func() map[string]func(ld.FeatureStore, int) (interface{}, error) {
-	byAction := make(map[string]func(ld.FeatureStore, int) (interface{}, error))
-	for action, call := range callOf {
-		byAction[action] = func(store ld.FeatureStore, version int) (interface{}, error) {
-			return call(store, flag("any", version))
-		}
-	}
-	return byAction
-}()
-
 // Calls with their arguments, to be made later.
 
 func get(store ld.FeatureStore, key string) func() error {
@@ -574,8 +549,8 @@ func initWith(store ld.FeatureStore, items ...ld.VersionedData) func() error {
 	return func() error { return store.Init(allData(items...)) }
 }
 
-// The actions of DynamoDB that the store needs, in alphabetical order. They are
-// those of the documented IAM policies.
+// The actions of DynamoDB that the store needs, in alphabetical order, as in the
+// documented IAM policies.
 var (
 	readActions      = []string{"GetItem", "Query"}
 	readWriteActions = []string{"BatchWriteItem", "GetItem", "PutItem", "Query"}

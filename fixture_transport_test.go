@@ -100,12 +100,6 @@ func (t *transport) setInterceptor(i interceptor) {
 	t.intercept = i
 }
 
-func (t *transport) interceptor() interceptor {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.intercept
-}
-
 // reset forgets what was recorded.
 func (t *transport) reset() {
 	t.mu.Lock()
@@ -260,50 +254,17 @@ func (c *heldCall) finish() {
 	require.NoError(c.tb, await(c.tb, "the end of the call", c.result))
 }
 
-// A clientWithoutOptions refuses request options, as a DAX client does.
+// A clientWithoutOptions is not the AWS SDK's own, and refuses request options as a DAX
+// client does.
 type clientWithoutOptions struct{ dynamodbiface.DynamoDBAPI }
-
-func refuseOptions(options []request.Option) error {
-	if len(options) > 0 {
-		return errors.New("custom handlers not supported")
-	}
-	return nil
-}
 
 func (c clientWithoutOptions) GetItemWithContext(
 	ctx context.Context, input *dynamodb.GetItemInput, options ...request.Option,
 ) (*dynamodb.GetItemOutput, error) {
-	if err := refuseOptions(options); err != nil {
-		return nil, err
+	if len(options) > 0 {
+		return nil, errors.New("custom handlers not supported")
 	}
 	return c.DynamoDBAPI.GetItemWithContext(ctx, input)
-}
-
-func (c clientWithoutOptions) QueryWithContext(
-	ctx context.Context, input *dynamodb.QueryInput, options ...request.Option,
-) (*dynamodb.QueryOutput, error) {
-	if err := refuseOptions(options); err != nil {
-		return nil, err
-	}
-	return c.DynamoDBAPI.QueryWithContext(ctx, input)
-}
-
-func (c clientWithoutOptions) PutItemWithContext(
-	ctx context.Context, input *dynamodb.PutItemInput, options ...request.Option,
-) (*dynamodb.PutItemOutput, error) {
-	if err := refuseOptions(options); err != nil {
-		return nil, err
-	}
-	return c.DynamoDBAPI.PutItemWithContext(ctx, input)
-}
-
-func (c clientWithoutOptions) BatchWriteItemWithContext(
-	ctx context.Context, input *dynamodb.BatchWriteItemInput, options ...request.Option,
-) (*dynamodb.BatchWriteItemOutput, error) {
-	if err := refuseOptions(options); err != nil {
-		return nil, err
-	}
-	return c.DynamoDBAPI.BatchWriteItemWithContext(ctx, input)
 }
 
 // inFakeTimeWithTable is inFakeTime with a table that keeps what is written to it.

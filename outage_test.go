@@ -221,26 +221,6 @@ func TestRowThatCantBeReadTakesNothingElseAway(t *testing.T) {
 	}
 }
 
-// What has failed once may fail again for another reason.
-func TestOutageAfterABlipOfTheSameRequest(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		store := f.newStore(CacheTTL(0))
-		for range 2 {
-			f.transport.setInterceptor(failing(unknownHost))
-			require.Error(t, get(store, "f")())
-			f.transport.setInterceptor(nil)
-			time.Sleep(time.Second)
-			require.NoError(t, get(store, "f")())
-		}
-		require.Empty(t, f.log.ofStores())
-		f.transport.setInterceptor(failing(unknownHost))
-		require.Error(t, get(store, "f")())
-		time.Sleep(time.Second)
-		assert.Len(t, f.log.ofStores("can't be used"), 1)
-	})
-}
-
 // It is tried again, because it has to be in the table, but nothing else waits for it.
 func TestRowThatCantBeWrittenTakesNothingElseAway(t *testing.T) {
 	t.Parallel()

@@ -90,29 +90,6 @@ func TestKeysOfMalformedRowsForgeNoLogLines(t *testing.T) {
 	assert.NotContains(t, lines[0], "\n")
 }
 
-func TestMalformedRowsGiveWayToNewerVersions(t *testing.T) {
-	t.Parallel()
-	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newMalformedFixture(t)
-			store := f.newStore(CacheTTL(ttl))
-			want := map[string]ld.VersionedData{"good": flag("good", 7)}
-			for key := range malformedRows {
-				want[key] = flag(key, 4)
-				require.NoError(t, store.Upsert(ld.Features, want[key]), key)
-			}
-
-			for name, store := range map[string]ld.FeatureStore{"this": store, "another": f.newStore(CacheTTL(ttl))} {
-				items, err := store.All(ld.Features)
-				require.NoError(t, err)
-				assert.Equal(t, want, items, name)
-			}
-			assert.Empty(t, f.log.ofStores("ERROR:"), "nobody had to read the malformed rows")
-		})
-	}
-}
-
 // What may just be stored by a count that is on the safe side is stored, and what
 // DynamoDB refuses is not sent.
 func TestRowsAtTheSizeLimit(t *testing.T) {

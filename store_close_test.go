@@ -1,7 +1,6 @@
 package lddynamodb
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"testing"
@@ -74,32 +73,6 @@ func TestSDKWritesWithoutAnswers(t *testing.T) {
 				})
 			}
 		}
-	}
-}
-
-func TestCloseTellsWhatIsLost(t *testing.T) {
-	t.Parallel()
-	for name, items := range map[string][]ld.VersionedData{
-		"refused":   {flag("f", 2), flag("g", 2)},
-		"too large": {flagOfSize("f", 2, maxItemBytes)},
-		"nothing":   nil,
-	} {
-		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
-			store := f.newSDKStore(configLoggingTo(f.log))
-			require.NoError(t, store.Init(allData()))
-			f.transport.setInterceptor(denying("PutItem"))
-			for _, item := range items {
-				require.NoError(t, store.Upsert(ld.Features, item))
-			}
-			err := store.(io.Closer).Close()
-			if name != "refused" {
-				require.NoError(t, err)
-				return
-			}
-			require.ErrorContains(t, err, fmt.Sprintf(`closed before %d items could be written to DynamoDB table "no-table"`, len(items)))
-			assert.Len(t, f.log.ofStores("WARN:", err.Error()), 1)
-			require.NoError(t, store.(io.Closer).Close(), "it was told once")
-		})
 	}
 }
 
@@ -215,20 +188,4 @@ func TestClosedStoreAnswersFromTheTable(t *testing.T) {
 			assert.Len(t, f.log.ofStores(), before)
 		})
 	}
-}
-
-// The SDK's wrapper asks, after an error, whether the store can be used again.
-func TestClosedStoreIsNothingToWaitFor(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		opts, err := newOptions(f.table, nil)
-		require.NoError(t, err)
-		store := opts.newStore(f.newClient(f.transport), configLoggingTo(f.log).Loggers)
-		f.transport.setInterceptor(denying())
-		_, err = store.GetInternal(ld.Features, "f")
-		require.Error(t, err)
-		require.False(t, store.IsStoreAvailable())
-		require.NoError(t, store.Close())
-		assert.True(t, store.IsStoreAvailable())
-	})
 }

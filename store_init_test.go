@@ -90,30 +90,6 @@ func TestInitWritesOnlyWhatChanged(t *testing.T) {
 	}
 }
 
-func TestInitLeavesOtherRowsAlone(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	for _, key := range []rowKey{
-		{"other:features", "f"}, {"p:features:x", "f"}, {"p:p:features", "f"}, {"p", "f"},
-		{"features", "f"}, {"segments", "s"}, {"$inited", "$inited"}, {"other:$inited", "other:$inited"},
-		{"p:experiments", "kind that is not in the data"}, {"p:$inited", "another row of this prefix"},
-	} {
-		f.putRow(key.attributes())
-	}
-	before := f.rows()
-	store := f.newStore(Prefix("p"))
-
-	require.NoError(t, store.Init(allData(flag("f", 1), flag("obsolete", 1), segment("s", 1))))
-	require.NoError(t, store.Init(allData(flag("f", 1), segment("s", 1))))
-
-	after := f.rows()
-	for _, own := range []string{"p:features/f", "p:segments/s", "p:$inited/p:$inited"} {
-		assert.Contains(t, after, own)
-		delete(after, own)
-	}
-	assert.Equal(t, before, after)
-}
-
 func TestInitReplacesAndDeletesMalformedRows(t *testing.T) {
 	t.Parallel()
 	f := newMalformedFixture(t)
@@ -214,34 +190,6 @@ func TestInitFailsInTheMiddle(t *testing.T) {
 			})
 		}
 	}
-}
-
-// A process that may write the row that says that the data set is complete, but not
-// read it, is not for ever in an outage because of that.
-func TestInitIfInitedCannotBeRead(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		notInited := onPartition(initedKey, "GetItem", refusals["access denied"].answer)
-		f.transport.setInterceptor(notInited)
-		store := f.newStore()
-		require.False(t, store.Initialized())
-
-		require.NoError(t, store.Init(allData(flag("f", 1))))
-
-		time.Sleep(time.Second)
-		assert.Len(t, f.log.ofStores("WARN:", "can't be used"), 1)
-		assert.True(t, f.hasEnded(1)())
-		assert.True(t, store.Initialized())
-
-		f.transport.setInterceptor(failing(noConnection))
-		require.Error(t, store.Upsert(ld.Features, flag("f", 2)))
-		time.Sleep(2 * DefaultRequestTimeout)
-		f.transport.setInterceptor(notInited)
-		time.Sleep(time.Minute)
-		assert.True(t, f.hasEnded(2)())
-		assert.Len(t, f.log.ofStores(), 4)
-		assert.Empty(t, storeGoroutines())
-	})
 }
 
 // A writeLog notes when each row was first sent, and when DynamoDB had stored or

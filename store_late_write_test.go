@@ -8,38 +8,25 @@ import (
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
 // What waits is written in the order of Init: segments before flags before all
 // else, a flag after those that it needs, and last that it is complete.
 func TestLateWriteIsInTheOrderOfInit(t *testing.T) {
 	t.Parallel()
-	items := []ld.VersionedData{x(1), flag("top", 1, "middle"), flag("middle", 1, "bottom"), flag("bottom", 1), segment("s", 1)}
-	order := []string{"segments/s", "features/bottom", "features/middle", "features/top", "experiments/x"}
-	for name, c := range map[string]struct {
-		refused func(ld.FeatureStore) error
-		order   []string
-	}{
-		"Init": {func(s ld.FeatureStore) error { return s.Init(allKinds(items...)) }, append(order, "$inited/$inited")},
-		"updates": {func(s ld.FeatureStore) (err error) {
-			for _, item := range items {
-				err = s.Upsert(kindOf(item), item)
-			}
-			return err
-		}, order},
-	} {
-		runWithTable(t, name, func(t *testing.T, f *fixture) {
-			store := f.newStore()
-			f.transport.setInterceptor(failing(noConnection))
-			require.Error(t, c.refused(store))
-			f.transport.reset()
-			f.transport.setInterceptor(nil)
-			time.Sleep(time.Second)
-			assert.Equal(t, c.order, f.transport.written())
-			assert.Empty(t, storeGoroutines())
-		})
-	}
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		store := f.newStore()
+		f.transport.setInterceptor(failing(noConnection))
+		require.Error(t, store.Init(allKinds(
+			x(1), flag("top", 1, "middle"), flag("middle", 1, "bottom"), flag("bottom", 1), segment("s", 1))))
+		f.transport.reset()
+		f.transport.setInterceptor(nil)
+		time.Sleep(time.Second)
+		assert.Equal(t, []string{
+			"segments/s", "features/bottom", "features/middle", "features/top", "experiments/x", "$inited/$inited",
+		}, f.transport.written())
+		assert.Empty(t, storeGoroutines())
+	})
 }
 
 // What a late write costs depends on what waits, not on what the table holds. While it
@@ -92,6 +79,7 @@ func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 		"older version": {rawItem{versionAttribute: number("1"), itemAttribute: text("{")}, true},
 		"newer version": {rawItem{versionAttribute: number("3"), itemAttribute: text("{")}, false},
 		"no version":    {rawItem{versionAttribute: text("3"), itemAttribute: text("{")}, true},
+		"a fraction":    {rawItem{versionAttribute: number("2.5"), itemAttribute: text("{")}, false},
 	} {
 		for when, late := range map[string]bool{"at once": false, "late": true} {
 			t.Run(name+"/"+when, func(t *testing.T) {
@@ -100,7 +88,7 @@ func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 						f.transport.setInterceptor(failing(noConnection))
 						require.Error(f.t, f.upsert(flag("f", 2)))
 					}
-					row := rowKey{f.row("features"), "f"}.attributes()
+					row := rowKey{"features", "f"}.attributes()
 					maps.Copy(row, c.attributes)
 					f.putRow(row)
 					if late {
@@ -111,9 +99,9 @@ func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 					}
 					f.checkServed(flag("f", 2), flag("g", 1), segment("s", 1), x(1))
 					if c.replaced {
-						f.requireHoldsItem(f.rowsWithoutPrefix(), flag("f", 2))
+						f.requireHoldsItem(f.rows(), flag("f", 2))
 					} else {
-						assert.Equal(f.t, c.attributes[itemAttribute], f.rowsWithoutPrefix()["features/f"][itemAttribute])
+						assert.Equal(f.t, c.attributes[itemAttribute], f.rows()["features/f"][itemAttribute])
 					}
 					assert.Empty(f.t, storeGoroutines())
 				})

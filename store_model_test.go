@@ -349,8 +349,9 @@ type process struct {
 
 	position   int // of what it has from LaunchDarkly, among the events; a restart keeps it
 	inited     bool
-	initedAt   int  // the step
-	initing    bool // has the lock of the rows, as the deliveries do
+	initedAt   int   // the step
+	inits      []int // the steps of all
+	initing    bool  // has the lock of the rows, as the deliveries do
 	deliveries map[modelKey][]delivery
 	knew       map[modelKey]bool // it was sent the item, or has returned it
 	leftOut    map[modelKey]bool // an Init left it out, and it had not known it
@@ -406,6 +407,7 @@ func (p *process) init(position int) {
 		p.deliver(key, state)
 	}
 	p.inited, p.initedAt = true, p.w.now
+	p.inits = append(p.inits, p.w.now)
 	p.setIniting(true)
 	p.checkWritten("Init("+strings.Join(names, ", ")+")", func() error { return p.store.Init(allData(items...)) })
 	p.setIniting(false)

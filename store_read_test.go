@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -37,26 +36,14 @@ var knowing = map[string]struct {
 	}, 3, map[string]ld.VersionedData{"f": flag("f", 1), "deleted": nil, "absent": nil}, nil},
 	"All": {func(_ *fixture, s ld.FeatureStore) error { return all(s)() }, 1,
 		map[string]ld.VersionedData{"f": flag("f", 1), "deleted": nil}, []ld.VersionedData{flag("f", 1)}},
-	"All, and a Get of what another process has made since": {func(f *fixture, s ld.FeatureStore) error {
-		_, _ = all(s)(), f.newStore(DynamoClient(f.client)).Upsert(ld.Features, flag("new", 1))
-		return get(s, "new")()
-	}, 2, map[string]ld.VersionedData{"new": flag("new", 1)}, []ld.VersionedData{flag("f", 1), flag("new", 1)}},
 	"Init": {func(_ *fixture, s ld.FeatureStore) error { return s.Init(allData(flag("f", 3), flag("new", 1))) }, 3,
 		map[string]ld.VersionedData{"f": flag("f", 3), "new": flag("new", 1)},
 		[]ld.VersionedData{flag("f", 3), flag("new", 1)}},
-	"Init that removes what was known": {func(_ *fixture, s ld.FeatureStore) error {
-		_ = get(s, "f")()
-		return s.Init(allData(flag("new", 1)))
-	}, 4, map[string]ld.VersionedData{"f": nil}, []ld.VersionedData{flag("new", 1)}},
 	"All and updates": {func(_ *fixture, s ld.FeatureStore) error {
 		_, _, _ = all(s)(), s.Upsert(ld.Features, flag("deleted", 3)), s.Upsert(ld.Features, flag("new", 1))
 		return s.Delete(ld.Features, "f", 2)
 	}, 1, map[string]ld.VersionedData{"f": nil, "deleted": flag("deleted", 3), "new": flag("new", 1)},
 		[]ld.VersionedData{flag("deleted", 3), flag("new", 1)}},
-	"an update and a Get, and All": {func(_ *fixture, s ld.FeatureStore) error {
-		_, _ = s.Upsert(ld.Features, flag("new", 1)), get(s, "absent")()
-		return all(s)()
-	}, 2, map[string]ld.VersionedData{"absent": nil}, []ld.VersionedData{flag("f", 1), flag("new", 1)}},
 	"an update": {func(_ *fixture, s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 2)) }, 0,
 		map[string]ld.VersionedData{"f": flag("f", 2)}, nil},
 	"updates that lose against newer versions": {func(_ *fixture, s ld.FeatureStore) error {
@@ -88,41 +75,6 @@ func TestWhatIsKnownCostsNoRequest(t *testing.T) {
 			})
 		}
 	}
-}
-
-func TestWithTTLZeroEveryReadReadsTheTable(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	storeFlags(t, f)
-	store := f.newStore(CacheTTL(0))
-	require.NoError(t, store.Init(allData(flag("f", 2))))
-	f.transport.reset()
-	for range 3 {
-		assertGet(t, store, ld.Features, "f", flag("f", 2))
-		assertGet(t, store, ld.Features, "absent", nil)
-		assertAll(t, store, ld.Features, flag("f", 2))
-	}
-	assert.Len(t, f.transport.recorded("GetItem"), 6)
-	assert.Len(t, f.transport.recorded("Query"), 3)
-}
-
-func TestAllReturnsTheSameMapIfNothingChanged(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	storeFlags(t, f)
-	store := f.expiring()
-	readAll := func() uintptr {
-		items, err := store.All(ld.Features)
-		require.NoError(t, err)
-		return reflect.ValueOf(items).Pointer()
-	}
-	first := readAll()
-	assert.Equal(t, first, readAll())
-	require.NoError(t, f.newStore().Upsert(ld.Features, flag("f", 2)))
-	changed := readAll()
-	assert.NotEqual(t, first, changed)
-	require.NoError(t, f.newStore().Delete(ld.Features, "deleted", 3))
-	assert.Equal(t, changed, readAll(), "what is deleted is not in it")
 }
 
 // A countingKind is that of experiments, and counts how many are decoded.

@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,23 +19,19 @@ import (
 // of the segment s and of the experiment x.
 type unsavedFixture struct {
 	*fixture
-	t            *testing.T
-	store        ld.FeatureStore
-	mode, prefix string
+	t     *testing.T
+	store ld.FeatureStore
+	mode  string
 }
 
-// testUnsaved runs a test in each mode, in some of them with a prefix.
+// testUnsaved runs a test in each mode.
 func testUnsaved(t *testing.T, test func(f *unsavedFixture)) {
 	t.Helper()
-	for mode := range outageModes {
+	for mode, options := range outageModes {
 		runWithTable(t, mode, func(t *testing.T, f *fixture) {
-			u := &unsavedFixture{fixture: f, t: t, mode: mode}
-			if mode == "no cache" || mode == "cached, RefreshStaleValues" {
-				u.prefix = "p"
-			}
-			f.options = []FeatureStoreOption{ClientConfig(aws.NewConfig().WithMaxRetries(2)), Prefix(u.prefix)}
-			u.store = f.newStore(outageModes[mode]...)
-			require.NoError(t, u.store.Init(allKinds(flag("f", 1), flag("g", 1), segment("s", 1), x(1))))
+			f.options = []FeatureStoreOption{ClientConfig(aws.NewConfig().WithMaxRetries(2))}
+			u := &unsavedFixture{f, t, f.newStore(options...), mode}
+			require.NoError(t, u.init(flag("f", 1), flag("g", 1), segment("s", 1), x(1)))
 			test(u)
 		})
 	}
@@ -59,20 +56,6 @@ func (f *unsavedFixture) another() ld.FeatureStore {
 // keepsStale reports whether saved items are served in an outage.
 func (f *unsavedFixture) keepsStale() bool {
 	return f.mode != "no cache" && f.mode != "cached, EvictStaleValues"
-}
-
-// row is a row's name in the fixture's table.
-func (f *unsavedFixture) row(name string) string { return strings.TrimPrefix(f.prefix+":"+name, ":") }
-
-func (f *unsavedFixture) inited() string { return f.row(initedKey) + "/" + f.row(initedKey) }
-
-// rowsWithoutPrefix is rows, with the names that they have without a prefix.
-func (f *unsavedFixture) rowsWithoutPrefix() map[string]rawItem {
-	rows := make(map[string]rawItem)
-	for name, row := range f.rows() {
-		rows[strings.TrimPrefix(name, f.prefix+":")] = row
-	}
-	return rows
 }
 
 // ways has the ways in which a table refuses writes.
@@ -185,14 +168,6 @@ func (f *unsavedFixture) checkStore(store ld.FeatureStore, want []ld.VersionedDa
 	assert.True(f.t, store.Initialized())
 }
 
-// checkWritten ends the outage and checks that both processes serve this.
-func (f *unsavedFixture) checkWritten(want ...ld.VersionedData) {
-	f.t.Helper()
-	f.recover()
-	f.checkServed(want...)
-	f.checkStore(f.another(), want)
-}
-
 func (f *unsavedFixture) checkRefused(err error, what string) {
 	f.t.Helper()
 	assert.ErrorContains(f.t, err, what+": will be written when the table can be used again: ")
@@ -217,28 +192,26 @@ func (f *unsavedFixture) refuse() {
 
 func TestRefusedUpdatesAreServedAndWrittenLater(t *testing.T) {
 	t.Parallel()
+	want := []ld.VersionedData{flag("f", 3), flag("new", 1), segment("s", 2), x(2)}
 	for way, refusing := range ways {
 		t.Run(way, func(t *testing.T) {
 			testUnsaved(t, func(f *unsavedFixture) {
 				f.transport.setInterceptor(refusing)
 				f.checkRefused(f.upsert(flag("f", 2)), "features/f to version 2")
-				f.checkRefused(f.upsert(flag("f", 3)), "features/f to version 3")
-				f.checkRefused(f.upsert(flag("f", 3)), "features/f to version 3")
-				require.NoError(t, f.upsert(flag("f", 2)), "there is a newer one")
-				f.checkRefused(f.upsert(flag("new", 1)), "features/new to version 1")
+				for _, item := range append(want, flag("f", 3)) {
+					f.checkRefused(f.upsert(item), fmt.Sprintf("%s to version %d", nameOf(item), item.GetVersion()))
+				}
+				require.NoError(f.t, f.upsert(flag("f", 2)), "there is a newer one")
 				f.checkRefused(f.store.Delete(ld.Features, "g", 2), "features/g to version 2")
-				f.checkRefused(f.upsert(segment("s", 2)), "segments/s to version 2")
-				f.checkRefused(f.upsert(x(2)), "experiments/x to version 2")
-				want := []ld.VersionedData{flag("f", 3), flag("new", 1), segment("s", 2), x(2)}
 				for _, item := range want {
 					assertGet(f.t, f.store, kindOf(item), item.GetKey(), item)
 				}
-				assertGet(f.t, f.store, ld.Features, "g", nil)
 				assertAll(f.t, f.store, ld.Features, flag("f", 3), flag("new", 1))
 				f.checkStore(f.another(), []ld.VersionedData{flag("f", 1), flag("g", 1), segment("s", 1), x(1)})
 
-				f.checkWritten(want...)
-
+				f.recover()
+				f.checkServed(want...)
+				f.checkStore(f.another(), want)
 				assert.Len(f.t, f.transport.writes(), 5, "one for each item")
 				assert.Len(f.t, f.log.ofStores("items that were written late: 5"), 1)
 				assert.Len(f.t, f.log.ofStores(), 2)
@@ -261,10 +234,10 @@ func TestRefusedInitIsServedAndWrittenLater(t *testing.T) {
 
 				written := f.transport.written()
 				if f.mode == "no cache" { // else what the table has is not written again
-					written = slices.DeleteFunc(written, func(name string) bool { return name == f.row("segments/s") })
+					written = slices.DeleteFunc(written, func(name string) bool { return name == "segments/s" })
 				}
 				assert.ElementsMatch(f.t, []string{
-					f.row("features/f"), f.row("features/new"), f.row("features/g"), f.row("experiments/x"), f.inited(),
+					"features/f", "features/new", "features/g", "experiments/x", initedKey + "/" + initedKey,
 				}, written)
 				f.checkServed(want...)
 				f.checkStore(f.another(), want)
@@ -282,14 +255,14 @@ var unsavedCases = map[string]struct {
 	"an Init that leaves out what an Init before it has stored in part": {func(f *unsavedFixture) {
 		f.transport.setInterceptor(lost("BatchWriteItem"))
 		require.Error(f.t, f.init(flag("f", 2), flag("removed", 1), flag("g", 1), segment("s", 1), x(1)))
-		require.Contains(f.t, f.rows(), f.row("features/removed"))
+		require.Contains(f.t, f.rows(), "features/removed")
 		f.refuse()
 		require.Error(f.t, f.init(flag("f", 2), segment("s", 1)))
 	}, []ld.VersionedData{flag("f", 2), segment("s", 1)}},
 	"an Init that leaves out an update whose response was lost": {func(f *unsavedFixture) {
 		f.transport.setInterceptor(lost())
 		require.Error(f.t, f.upsert(flag("removed", 1)))
-		require.Contains(f.t, f.rows(), f.row("features/removed"))
+		require.Contains(f.t, f.rows(), "features/removed")
 		f.refuse()
 		require.Error(f.t, f.init(flag("f", 2), segment("s", 1)))
 	}, []ld.VersionedData{flag("f", 2), segment("s", 1)}},
@@ -308,13 +281,13 @@ var unsavedCases = map[string]struct {
 	"an Init that waits while updates are acknowledged": {func(f *unsavedFixture) {
 		f.refuse()
 		require.Error(f.t, f.init(flag("f", 2), segment("s", 2), x(2)))
-		f.transport.setInterceptor(denying("BatchWriteItem").over(refusingWriteOf(f.row("segments/s"), refusals["access denied"].answer)))
+		f.transport.setInterceptor(denying("BatchWriteItem").over(refusingWriteOf("segments/s", refusals["access denied"].answer)))
 		time.Sleep(denialPause + time.Second)
 		require.NoError(f.t, f.upsert(flag("f", 3)))
 		require.NoError(f.t, f.upsert(flag("new", 1)))
 		require.Error(f.t, f.upsert(segment("s", 3)))
 		for _, item := range []ld.VersionedData{flag("f", 3), flag("new", 1), x(2)} {
-			f.requireHoldsItem(f.rowsWithoutPrefix(), item) // segments keep nothing else waiting
+			f.requireHoldsItem(f.rows(), item) // segments keep nothing else waiting
 		}
 	}, []ld.VersionedData{flag("f", 3), flag("new", 1), segment("s", 3), x(2)}},
 }
@@ -332,7 +305,9 @@ func TestWhatWaitsIsServedAndWritten(t *testing.T) {
 			testUnsaved(t, func(f *unsavedFixture) {
 				c.act(f)
 				f.checkServedInOutage(c.want...)
-				f.checkWritten(c.want...)
+				f.recover()
+				f.checkServed(c.want...)
+				f.checkStore(f.another(), c.want)
 				assert.Empty(f.t, storeGoroutines())
 			})
 		})
@@ -343,48 +318,29 @@ func TestWhatWaitsIsServedAndWritten(t *testing.T) {
 // What it has put in the place of something that an Init left out stays.
 func TestLateWriteLeavesTheWorkOfOtherProcessesAlone(t *testing.T) {
 	t.Parallel()
-	ours := []ld.VersionedData{flag("f", 2), segment("s", 5), x(2)}
-	for name, refused := range map[string]func(f *unsavedFixture) error{
-		"updates": func(f *unsavedFixture) error {
-			for _, item := range ours {
-				require.Error(f.t, f.upsert(item))
-			}
-			return f.store.Delete(ld.Features, "g", 2)
-		},
-		"an Init": func(f *unsavedFixture) error { return f.init(ours...) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			testUnsaved(t, func(f *unsavedFixture) {
-				theirs := x(2)
-				theirs.Hypothesis = "theirs"
-				require.NoError(f.t, f.another().Upsert(ld.Features, flag("theirs", 1)))
-				assertGet(f.t, f.another(), ld.Features, "theirs", flag("theirs", 1))
-				f.readAll()
-				f.refuse()
-				require.Error(f.t, refused(f))
-				for _, item := range []ld.VersionedData{flag("f", 3), flag("g", 3), flag("new", 1), segment("s", 4), theirs} {
-					require.NoError(f.t, f.another().Upsert(kindOf(item), item))
-				}
-				for _, item := range ours {
-					assertGet(f.t, f.store, kindOf(item), item.GetKey(), item)
-				}
-				assertGet(f.t, f.store, ld.Features, "g", nil)
+	testUnsaved(t, func(f *unsavedFixture) {
+		theirs := x(2)
+		theirs.Hypothesis = "theirs"
+		require.NoError(f.t, f.another().Upsert(ld.Features, flag("theirs", 1)))
+		f.readAll()
+		f.refuse()
+		ours := []ld.VersionedData{flag("f", 2), segment("s", 5), x(2)}
+		require.Error(f.t, f.init(ours...))
+		for _, item := range []ld.VersionedData{flag("f", 3), flag("g", 3), flag("new", 1), segment("s", 4), theirs} {
+			require.NoError(f.t, f.another().Upsert(kindOf(item), item))
+		}
+		for _, item := range ours {
+			assertGet(f.t, f.store, kindOf(item), item.GetKey(), item)
+		}
 
-				f.recover()
+		f.recover()
 
-				want := []ld.VersionedData{flag("f", 3), flag("g", 3), segment("s", 5), theirs}
-				f.checkStore(f.another(), append(want, flag("new", 1), flag("theirs", 1)))
-				for _, item := range want {
-					assertGet(f.t, f.store, kindOf(item), item.GetKey(), item)
-				}
-				time.Sleep(2 * time.Second)
-				f.readAll()
-				if f.mode != "cached forever" {
-					assertGet(f.t, f.store, ld.Features, "new", flag("new", 1))
-				}
-			})
-		})
-	}
+		want := []ld.VersionedData{flag("f", 3), flag("g", 3), segment("s", 5), theirs}
+		f.checkStore(f.another(), append(want, flag("new", 1), flag("theirs", 1)))
+		for _, item := range want {
+			assertGet(f.t, f.store, kindOf(item), item.GetKey(), item)
+		}
+	})
 }
 
 // What a process knows it can serve in the next outage, too.

@@ -1,7 +1,6 @@
 package lddynamodb
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -144,44 +143,31 @@ func TestItemThatDynamoDBCallsInvalid(t *testing.T) {
 	invalid := func(r *sentRequest) (*http.Response, error) {
 		return answerError(r, http.StatusBadRequest, "ValidationException", "One or more parameter values were invalid: nesting"), nil
 	}
-	want := append(numberedFlags("a", 60), flag("new", 2), flag("f", 2), segment("s", 2), x(2))
-	writes := map[string]func(f *unsavedFixture) error{
-		"an Init": func(f *unsavedFixture) error { return f.init(want...) },
-		"updates": func(f *unsavedFixture) error {
-			err := f.store.Delete(ld.Features, "g", 2)
-			for _, item := range want {
-				err = cmp.Or(err, f.upsert(item))
-			}
-			return err
-		},
-	}
-	for name, write := range writes {
-		for when, late := range map[string]bool{"at once": false, "late": true} {
-			t.Run(name+"/"+when, func(t *testing.T) {
-				testUnsaved(t, func(f *unsavedFixture) {
-					refusing := refusingWriteOf(f.row("features/new"), invalid)
-					if late {
-						f.transport.setInterceptor(failing(noConnection))
-						require.Error(f.t, write(f))
-						time.Sleep(time.Second)
-						f.transport.setInterceptor(refusing)
-						timeUntil(f.t, "the end", f.hasEnded(1))
-					} else {
-						f.transport.setInterceptor(refusing)
-						require.NoError(f.t, write(f))
-					}
-					f.checkServed(want...)
-					f.checkStore(f.another(), slices.DeleteFunc(slices.Clone(want), func(item ld.VersionedData) bool {
-						return item.GetKey() == "new"
-					}))
-					assert.Len(f.t, f.log.ofStores("ERROR", "only this process has the item"), 1)
-					f.transport.reset()
-					time.Sleep(time.Minute)
-					assert.Empty(f.t, f.transport.writes())
-					assert.Empty(f.t, storeGoroutines())
-				})
+	want := slices.Concat([]ld.VersionedData{flag("new", 2)}, numberedFlags("a", 60), []ld.VersionedData{flag("f", 2), segment("s", 2), x(2)})
+	for when, late := range map[string]bool{"at once": false, "late": true} {
+		t.Run(when, func(t *testing.T) {
+			testUnsaved(t, func(f *unsavedFixture) {
+				refusing := refusingWriteOf("features/new", invalid)
+				if late {
+					f.transport.setInterceptor(failing(noConnection))
+					require.Error(f.t, f.init(want...))
+					time.Sleep(time.Second)
+					f.transport.setInterceptor(refusing)
+					timeUntil(f.t, "the end", f.hasEnded(1))
+				} else {
+					f.transport.setInterceptor(refusing)
+					require.NoError(f.t, f.init(want...))
+				}
+				require.NoError(f.t, f.upsert(flag("new", 3)))
+				f.checkServed(append(slices.Clip(want[1:]), flag("new", 3))...)
+				f.checkStore(f.another(), want[1:])
+				assert.Len(f.t, f.log.ofStores("ERROR", "only this process has the item"), 2)
+				f.transport.reset()
+				time.Sleep(time.Minute)
+				assert.Empty(f.t, f.transport.writes())
+				assert.Empty(f.t, storeGoroutines())
 			})
-		}
+		})
 	}
 }
 

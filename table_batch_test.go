@@ -15,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
 func TestInitSendsUnprocessedItemsAgainUntilAllAreStored(t *testing.T) {
@@ -143,18 +142,5 @@ func TestCloseEndsTheWaitsOfAThrottledInit(t *testing.T) {
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), "gave up")
 		assert.Empty(t, f.transport.recorded("PutItem"), "it does not say that the table is complete")
-	})
-}
-
-func TestInitDoesNotWaitDuringKnownThrottling(t *testing.T) {
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		f.transport.setInterceptor(failing(throttled, "BatchWriteItem", "PutItem"))
-		store := f.newStore()
-		require.Error(t, store.Init(allData(flag("f", 1))))
-
-		begin := time.Now()
-		require.Error(t, store.Init(allData(flag("f", 2))))
-		assert.Zero(t, time.Since(begin))
-		assertGet(t, store, ld.Features, "f", flag("f", 2))
 	})
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/credentials"
-	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -209,16 +208,6 @@ func TestCancelEndsCallsUnderWay(t *testing.T) {
 	}
 }
 
-// panickingClient is a double that embeds nothing.
-type panickingClient struct{ dynamodbiface.DynamoDBAPI }
-
-func TestPanicsOfTheClientReachTheCaller(t *testing.T) {
-	t.Parallel()
-	eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
-		assert.Panics(t, func() { _ = call(t.Context(), &table{client: panickingClient{}, name: f.table, timeout: time.Second}) })
-	})
-}
-
 func TestKeysThatWereReplacedInTheFileAreReadAgain(t *testing.T) {
 	t.Parallel()
 	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
@@ -248,7 +237,7 @@ func TestKeysThatWereReplacedInTheFileAreReadAgain(t *testing.T) {
 func TestNoRequestHasLegacyParameters(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	for _, options := range modes {
+	for _, options := range outageModes {
 		store := f.newStore(options...)
 		require.NoError(t, store.Init(allData(flag("f", 1), flag("removed", 1), segment("s", 1))))
 		require.NoError(t, store.Init(allData(flag("f", 1))))
