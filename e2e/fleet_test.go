@@ -29,7 +29,6 @@ func TestRestartedFleet(t *testing.T) {
 
 	first := newNetwork()
 	w.startAndStopFleet(t, first)
-	w.requireTableLikeServer(t)
 	logCounts(t, "empty table", first)
 
 	rowsBefore, err := w.table.Rows()
@@ -70,6 +69,7 @@ func (w *world) startAndStopFleet(t *testing.T, network *network) {
 		}
 	}()
 	require.NoError(t, err)
+	w.awaitTableLikeServer(t)
 	expected := w.evaluate(t, w.startReference(t))
 	for _, client := range clients {
 		require.Equal(t, expected, w.evaluate(t, client))

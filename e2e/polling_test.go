@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
@@ -23,7 +22,6 @@ func TestAPollingClientKeepsTheTableUpToDate(t *testing.T) {
 	w := newWorld(t)
 	polling := w.startPolling(t, w.factory(t, newNetwork()))
 	daemon := startDaemon(t, w.factory(t, newNetwork(), lddynamodb.CacheTTL(shortTTL)))
-	w.requireTableLikeServer(t) // without waiting: the client is ready when the table is
 	w.requireServersState(t, polling, daemon)
 	require.Equal(t, 1, w.server.Polls())
 
@@ -46,7 +44,7 @@ func TestAPollingClientWhoseFirstInitWasRefused(t *testing.T) {
 
 		network.setDown(false)
 		back := time.Now()
-		require.EventuallyWithT(t, func(c *assert.CollectT) { w.requireTableLikeServer(c) }, patience, pause)
+		w.awaitTableLikeServer(t)
 		t.Logf("the table is right %s after it is back", time.Since(back).Round(10*time.Millisecond))
 		require.Equal(t, 1, w.server.Polls())
 		w.requireServersState(t, polling, startDaemon(t, w.factory(t, newNetwork())))

@@ -200,6 +200,7 @@ func (a *sdkApp) fillTable() {
 	factory, log := a.f.factory()
 	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Polling(a.server.URL(), factory, log), patience)
 	require.NoError(a.f.t, err)
+	awaitNoProblem(a.f.t, a.problem) // the client may be ready before the table is
 	require.NoError(a.f.t, client.Close())
 	a.f.logs = nil
 }
