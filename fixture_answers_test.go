@@ -129,8 +129,6 @@ func internalError(r *sentRequest) (*http.Response, error) {
 	return answerError(r, http.StatusInternalServerError, dynamodb.ErrCodeInternalServerError, "try again"), nil
 }
 
-<<<<<<< HEAD
-// conditionFailed answers an update that finds a version that is as new.
 // damaged is a response that has the checksum of another one.
 func damaged(r *sentRequest) (*http.Response, error) {
 	response := answerEmpty(r)
@@ -138,12 +136,6 @@ func damaged(r *sentRequest) (*http.Response, error) {
 	return response, nil
 }
 
-func conditionFailed(r *sentRequest) (*http.Response, error) {
-	return answerError(r, http.StatusBadRequest, dynamodb.ErrCodeConditionalCheckFailedException, "no"), nil
-}
-
-=======
->>>>>>> wt-green
 // throttled answers a request that was throttled as a whole.
 func throttled(r *sentRequest) (*http.Response, error) { return refusals["throttling"].answer(r) }
 
