@@ -52,7 +52,7 @@ func TestWhenAndWhatTheKeeperAsks(t *testing.T) {
 			mu.Lock()
 			began = time.Now()
 			mu.Unlock()
-			time.Sleep(c.times[len(c.times)-1]*time.Millisecond + time.Millisecond)
+			time.Sleep(time.Duration(int(c.times[len(c.times)-1])+1) * time.Millisecond)
 			synctest.Wait()
 			mu.Lock()
 			defer mu.Unlock()
