@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"bytes"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -18,7 +19,6 @@ import (
 	"github.com/aws/aws-sdk-go/aws/session"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
@@ -61,63 +61,34 @@ func TestNothingOfAWSIsMadeBeforeTheFactoryIsCalled(t *testing.T) {
 	f.assertUsable(store)
 }
 
+// None of them is closed with another one. An AWS session reads its options to the end,
+// so all have the first one's.
 func TestAFactoryMakesManyStores(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	for name, option := range map[string]FeatureStoreOption{
-		"with a client each": ClientConfig(f.awsConfig(f.transport)),
-		"on one client":      DynamoClient(f.newClient(f.transport)),
-		"with AWS handlers":  SessionOptions(session.Options{Config: *f.awsConfig(f.transport), Handlers: defaults.Handlers()}),
-	} {
-		t.Run(name, func(t *testing.T) {
-			makeStore := f.newFactory(option, CacheTTL(0))
-			stores := make([]ld.FeatureStore, 8)
-			var group errgroup.Group
-			for i := range stores {
-				group.Go(func() (err error) {
-					if stores[i], err = makeStore(); err != nil {
-						return err
-					}
-					return stores[i].Upsert(ld.Features, flag(fmt.Sprint(name, i), 1))
-				})
-			}
-			require.NoError(t, group.Wait())
-
-			for i, store := range stores {
-				require.NoError(t, store.(io.Closer).Close())
-				for _, other := range stores[i+1:] {
-					assertGet(t, other, ld.Features, fmt.Sprint(name, i), flag(fmt.Sprint(name, i), 1))
-				}
-			}
-		})
-	}
-}
-
-// An AWS session reads what these options have to the end.
-func TestEveryStoreGetsTheSessionsCertificates(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
 	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	option := SessionOptions(session.Options{
-		Config:         *f.awsConfig(nil),
-		CustomCABundle: strings.NewReader(string(bundle)),
-	})
-	for range 2 {
-		makeStore := f.newFactory(option)
-		for range 2 {
-			_, err := makeStore()
-			assert.NoError(t, err)
+	for name, option := range map[string]FeatureStoreOption{
+		"with a client each": ClientConfig(f.awsConfig(f.transport)),
+		"on one client":      DynamoClient(f.newClient(f.transport)),
+		"with AWS handlers":  SessionOptions(session.Options{Config: *f.awsConfig(f.transport), Handlers: defaults.Handlers()}),
+		"with certificates":  SessionOptions(session.Options{Config: *f.awsConfig(nil), CustomCABundle: bytes.NewReader(bundle)}),
+	} {
+		for i := range 2 {
+			makeStore := f.newFactory(option, CacheTTL(0))
+			first, err := makeStore()
+			require.NoError(t, err, name)
+			second, err := makeStore()
+			require.NoError(t, err, name)
+			key := fmt.Sprint(name, i)
+			require.NoError(t, first.Upsert(ld.Features, flag(key, 1)))
+			require.NoError(t, first.(io.Closer).Close())
+			assertGet(t, second, ld.Features, key, flag(key, 1))
 		}
 	}
-
-	unreadable := SessionOptions(session.Options{CustomCABundle: iotest.ErrReader(errors.New("the disk is broken"))})
-	_, err := f.newFactory(unreadable)()
-	assert.ErrorContains(t, err, "LoadCustomCABundleError")
+	_, err := f.newFactory(SessionOptions(session.Options{CustomCABundle: iotest.ErrReader(errors.New("the disk is broken"))}))()
 	assert.ErrorContains(t, err, "the disk is broken")
-	_, err = f.newFactory(unreadable, DynamoClient(f.client))()
-	assert.NoError(t, err, "with a client it plays no part")
 }
 
 func TestClientConfigsAddUp(t *testing.T) {
