@@ -35,6 +35,9 @@ var faults = map[string]reply{
 	"expired credential": refusals["expired credentials"].answer,
 }
 
+// differentFaults has those of faults that a store meets in different ways.
+var differentFaults = []string{"unknown host", "black hole", "throttling", "denial"}
+
 // unknownHost is a failure that the AWS SDK does not retry.
 func unknownHost(*sentRequest) (*http.Response, error) {
 	return nil, &net.DNSError{Err: "no such host", Name: "dynamodb.example", IsNotFound: true}
