@@ -542,7 +542,7 @@ func all(store ld.FeatureStore) func() error {
 }
 
 func upsert(store ld.FeatureStore, item ld.VersionedData) func() error {
-	return func() error { return store.Upsert(ld.Features, item) }
+	return func() error { return store.Upsert(kindOf(item), item) }
 }
 
 func initWith(store ld.FeatureStore, items ...ld.VersionedData) func() error {

@@ -1,7 +1,6 @@
 package lddynamodb
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -138,36 +137,6 @@ func TestStatusListenerIsToldOfUnsavedItemsOnceASecond(t *testing.T) {
 	})
 }
 
-// An item that DynamoDB can't hold is unsaved without an outage, until a read or a
-// write finds or brings another one.
-func TestStatusListenerIsToldOfUnstorableItems(t *testing.T) {
-	t.Parallel()
-	for name, end := range map[string]func(f *fixture, store ld.FeatureStore) error{
-		"Get of a newer row": func(f *fixture, s ld.FeatureStore) error { return get(s, "big")() },
-		"All with it":        func(f *fixture, s ld.FeatureStore) error { return all(s)() },
-		"Upsert":             func(f *fixture, s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("big", 3)) },
-		"Delete":             func(f *fixture, s ld.FeatureStore) error { return s.Delete(ld.Features, "big", 3) },
-		"Init":               func(f *fixture, s ld.FeatureStore) error { return s.Init(allData(flag("big", 1))) },
-		"Init without it":    func(f *fixture, s ld.FeatureStore) error { return s.Init(allData()) },
-	} {
-		runWithTable(t, name, func(t *testing.T, f *fixture) {
-			told := new(toldStatuses)
-			store := f.newSDKStore(configLoggingTo(f.log), CacheTTL(0), StatusListener(told.listen))
-			require.NoError(t, store.Upsert(ld.Features, flagOfSize("big", 1, maxItemBytes)))
-			time.Sleep(time.Minute)
-			told.require(t, "unsaved 1, available")
-			require.NoError(t, f.newStore(DynamoClient(f.client)).Upsert(ld.Features, flag("big", 2)))
-
-			require.NoError(t, end(f, store))
-
-			time.Sleep(time.Minute)
-			told.require(t, "unsaved 0, available")
-			assert.Empty(t, f.log.ofStores("WARN"))
-			assert.Empty(t, storeGoroutines())
-		})
-	}
-}
-
 // The calls come one at a time, and hold up nothing. They may call the store, and
 // close it. Of what has changed meanwhile the latest is told.
 func TestStatusListenerMayTakeItsTimeAndUseTheStore(t *testing.T) {
@@ -210,32 +179,6 @@ func TestStatusListenerMayTakeItsTimeAndUseTheStore(t *testing.T) {
 
 // What follows is what the SDK's wrapper is told. A status that goes back and forth
 // can end in a crash of the application, see IsStoreAvailable.
-
-func TestSDKIsToldOfAnOutageOnce(t *testing.T) {
-	t.Parallel()
-	for faultName, fault := range faults {
-		for _, modeName := range []string{"no cache", "cached, RefreshStaleValues"} {
-			runWithTable(t, faultName+"/"+modeName, func(t *testing.T, f *fixture) {
-				store := f.newSDKStore(configLoggingTo(f.log), outageModes[modeName]...)
-				f.transport.setInterceptor(failing(fault))
-				for i := range 20 {
-					require.Error(t, errors.Join(get(store, "unknown")(), store.Upsert(ld.Features, flag("f", i))))
-					_, err := store.All(experiments)
-					require.Error(t, err)
-					time.Sleep(time.Second)
-				}
-				f.requireStatusChanges(1, 0)
-
-				f.transport.setInterceptor(nil)
-				timeUntil(t, "the end", f.hasEnded(1))
-				time.Sleep(sdkPollInterval + time.Millisecond)
-				f.requireStatusChanges(1, 1)
-				time.Sleep(time.Hour)
-				f.requireStatusChanges(1, 1)
-			})
-		}
-	}
-}
 
 // The SDK reads no status during a write of its own, and takes a store that is
 // available for one that takes what it sends.

@@ -100,10 +100,10 @@ func TestLookAtStart(t *testing.T) {
 // An SDK client is ready when the Init has returned.
 func TestConnectedStartDuringAnOutage(t *testing.T) {
 	t.Parallel()
-	for faultName, fault := range faults {
+	for _, faultName := range differentFaults {
 		for modeName, options := range outageModes {
 			runWithTable(t, faultName+"/"+modeName, func(t *testing.T, f *fixture) {
-				f.transport.setInterceptor(failing(fault))
+				f.transport.setInterceptor(failing(faults[faultName]))
 				config := ld.Config{Loggers: configLoggingTo(f.log).Loggers}
 				store := f.newSDKStore(config, options...)
 
@@ -141,7 +141,7 @@ func TestConnectedStartDuringAnOutage(t *testing.T) {
 func TestTableThatComesBackEmptyIsFilled(t *testing.T) {
 	t.Parallel()
 	items := slices.Clip(append(numberedFlags("f", 50), segment("s", 1)))
-	for faultName, fault := range faults {
+	for _, faultName := range differentFaults {
 		for modeName, options := range outageModes {
 			if modeName == "no cache" {
 				continue // see TestLostDataSetWithoutACache
@@ -151,7 +151,7 @@ func TestTableThatComesBackEmptyIsFilled(t *testing.T) {
 				require.NoError(t, store.Init(allData(append(items, flag("updated", 1), flag("deleted", 1))...)))
 				require.NoError(t, store.Upsert(ld.Features, flag("updated", 2)))
 				require.NoError(t, store.Delete(ld.Features, "deleted", 2))
-				f.transport.setInterceptor(failing(fault))
+				f.transport.setInterceptor(failing(faults[faultName]))
 				_, err := store.Get(experiments, "x")
 				require.Error(t, err)
 				require.Error(t, all(daemon)())
@@ -299,7 +299,7 @@ func payload(t *testing.T, flags ...ld.VersionedData) string {
 // down, and fills a table that is lost later.
 func TestPollingClient(t *testing.T) {
 	t.Parallel()
-	for _, faultName := range []string{"connection refused", "black hole", "denial"} {
+	for _, faultName := range differentFaults {
 		t.Run(faultName, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t) // the SDK's poller never ends all of its goroutines, so this is no fake time

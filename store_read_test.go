@@ -143,17 +143,16 @@ func TestRowsThatDifferALittleAreDecoded(t *testing.T) {
 func TestConcurrentMissesShareARequest(t *testing.T) {
 	t.Parallel()
 	const callers = 50
-	for name := range map[string]bool{"Get": true, "All": true, "Initialized": true} {
-		for outcome, respond := range map[string]interceptor{"a result": holding(t, flag("f", 1), flag(initedKey, 1)), "an error": denying()} {
-			runInFakeTime(t, name+", "+outcome, func(t *testing.T, f *fixture) {
+	for _, name := range []string{"Get", "All", "Initialized"} {
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
+			store, table := f.newStore(), holding(t, flag("f", 1), flag(initedKey, 1))
+			for want, respond := range []interceptor{denying(), table} {
+				f.transport.reset()
 				f.transport.setInterceptor(answersLate(time.Second).over(respond))
-				store := f.newStore()
-				var found, failed atomic.Int64
+				var found atomic.Int64
 				for range callers {
 					go func() {
-						if _, err := calls[name](store, flag("f", 1)); err != nil {
-							failed.Add(1)
-						} else {
+						if _, err := calls[name](store, flag("f", 1)); err == nil {
 							found.Add(1)
 						}
 					}()
@@ -161,15 +160,11 @@ func TestConcurrentMissesShareARequest(t *testing.T) {
 				time.Sleep(time.Second)
 				synctest.Wait()
 				assert.Len(t, f.transport.recorded(), 1)
-				want := map[string]int64{"a result": callers, "an error": 0}[outcome]
-				assert.Equal(t, want, found.Load())
-				assert.Equal(t, callers-want, failed.Load())
-				f.transport.setInterceptor(holding(t, flag("f", 1), flag(initedKey, 1)))
-				time.Sleep(denialPause + time.Second)
-				_, err := calls[name](store, flag("f", 1))
-				assert.NoError(t, err, "errors are not kept")
-			})
-		}
+				assert.EqualValues(t, want*callers, found.Load())
+				f.transport.setInterceptor(nil)
+				time.Sleep(denialPause + time.Second) // errors are not kept
+			}
+		})
 	}
 }
 
@@ -241,70 +236,40 @@ func TestInitializedIsAskedForUntilItIsTrue(t *testing.T) {
 	}
 }
 
-// inEventualTime runs a test in fake time, with a TTL of zero and one that is over at
-// once, on a store with eventually consistent reads. The table has version 1 of the
-// flag f.
-func inEventualTime(t *testing.T, test func(t *testing.T, f *fixture, store ld.FeatureStore)) {
-	t.Parallel()
-	for mode, ttl := range map[string]time.Duration{"no cache": 0, "expires at once": time.Nanosecond} {
-		runInFakeTime(t, mode, func(t *testing.T, f *fixture) {
-			f.transport.setInterceptor(holding(t, flag("f", 1)))
-			test(t, f, f.newStore(CacheTTL(ttl), ConsistentReads(false), RequestTimeout(time.Minute)))
-		})
-	}
-}
-
 func isConsistent(t *testing.T, r *sentRequest) bool {
 	var input struct{ ConsistentRead bool }
 	require.NoError(t, json.Unmarshal(r.body, &input))
 	return input.ConsistentRead
 }
 
-// assertReads reads, and checks that all reads since the last check were consistent or
-// that none was.
-func (f *fixture) assertReads(t *testing.T, store ld.FeatureStore, consistent bool) {
-	t.Helper()
-	time.Sleep(time.Nanosecond) // the TTL
-	require.NoError(t, get(store, "f")())
-	require.NoError(t, all(store)())
-	for _, r := range f.transport.recorded("GetItem", "Query") {
-		assert.Equal(t, consistent, isConsistent(t, r), "%s %s", r.action, r.body)
-	}
-	f.transport.reset()
-}
-
-func TestReadsAreConsistentByDefault(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) { f.assertReads(t, f.newStore(), true) })
-}
-
 // One of DynamoDB's replicas can be behind another one that was read before.
 func TestEventualReadsDoNotGoBehind(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ newer, older []*ld.FeatureFlag }{
 		"an update":      {[]*ld.FeatureFlag{flag("f", 2)}, []*ld.FeatureFlag{flag("f", 1)}},
 		"the first one":  {[]*ld.FeatureFlag{flag("f", 2)}, nil},
 		"that it's gone": {nil, []*ld.FeatureFlag{flag("f", 1)}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			inEventualTime(t, func(t *testing.T, f *fixture, store ld.FeatureStore) {
-				assertHas(t, store, flag("f", 1))
+		for mode, ttl := range map[string]time.Duration{"no cache": 0, "expires at once": time.Nanosecond} {
+			runInFakeTime(t, name+"/"+mode, func(t *testing.T, f *fixture) {
+				store := f.newStore(CacheTTL(ttl), ConsistentReads(false), RequestTimeout(time.Minute))
 				newer, older := holding(t, c.newer...), holding(t, c.older...)
 				var want ld.VersionedData
 				if c.newer != nil {
 					want = c.newer[0]
 				}
+				f.transport.setInterceptor(holding(t, flag("f", 1)))
+				assertHas(t, store, flag("f", 1))
 				f.transport.setInterceptor(newer)
-				time.Sleep(time.Nanosecond)
-				assertHas(t, store, want)
-				f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-					if isConsistent(t, r) {
-						return newer(r, send)
-					}
-					return older(r, send)
-				})
-				for range 3 {
+				for range 4 {
 					time.Sleep(time.Nanosecond)
 					assertHas(t, store, want)
+					f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+						if isConsistent(t, r) {
+							return newer(r, send)
+						}
+						return older(r, send)
+					})
 				}
 				f.transport.setInterceptor(older) // now it is so
 				time.Sleep(time.Nanosecond)
@@ -312,6 +277,23 @@ func TestEventualReadsDoNotGoBehind(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, c.older != nil, item != nil)
 			})
+		}
+	}
+}
+
+func TestReadsAreConsistentByDefault(t *testing.T) {
+	t.Parallel()
+	for _, consistent := range []bool{true, false} {
+		inFakeTime(t, func(t *testing.T, f *fixture) {
+			store := f.newStore(ConsistentReads(consistent))
+			if consistent {
+				store = f.newStore()
+			}
+			require.NoError(t, get(store, "f")())
+			require.NoError(t, all(store)())
+			for _, r := range f.transport.recorded() {
+				assert.Equal(t, consistent, isConsistent(t, r), "%s %s", r.action, r.body)
+			}
 		})
 	}
 }
