@@ -85,18 +85,19 @@ func TestTheStoreReadsAsSimulated(t *testing.T) {
 
 // assertSpread requires pauses between reads to be spread over the TTL from a given
 // percentage of it to its end.
-func assertSpread(t *testing.T, pauses []time.Duration, from time.Duration) {
+func assertSpread(t *testing.T, pauses []time.Duration, percent int) {
 	t.Helper()
-	percent, part := small.ttl/100, 100-from
+	from := small.ttl * time.Duration(percent) / 100
+	margin := (small.ttl - from) / 5
 	var sum time.Duration
 	for _, pause := range pauses {
 		sum += pause
 	}
-	assert.GreaterOrEqual(t, slices.Min(pauses), from*percent)
-	assert.Less(t, slices.Min(pauses), from*percent+part*percent/5)
+	assert.GreaterOrEqual(t, slices.Min(pauses), from)
+	assert.Less(t, slices.Min(pauses), from+margin)
 	assert.LessOrEqual(t, slices.Max(pauses), small.ttl)
-	assert.Greater(t, slices.Max(pauses), small.ttl-part*percent/5)
-	assert.InDelta(t, from*percent+part*percent/2, sum/time.Duration(len(pauses)), float64(part*percent/5))
+	assert.Greater(t, slices.Max(pauses), small.ttl-margin)
+	assert.InDelta(t, (from+small.ttl)/2, sum/time.Duration(len(pauses)), float64(margin))
 }
 
 // readsOfStore evaluates flags all the time for that long, in fake time, and returns
