@@ -39,18 +39,20 @@ func TestNothingOfAWSIsMadeBeforeTheFactoryIsCalled(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	file := filepath.Join(t.TempDir(), "config")
-	require.NoError(t, os.WriteFile(file, []byte("[default"), 0o600))
-	makeStore := f.newFactory(
-		SessionOptions(session.Options{SharedConfigState: session.SharedConfigEnable, SharedConfigFiles: []string{file}}),
-		ClientConfig(aws.NewConfig().WithEndpoint(*f.client.Config.Endpoint).WithHTTPClient(&http.Client{Transport: f.transport})),
-	)
-
-	store, err := makeStore()
+	newFactory := func() func() (ld.FeatureStore, error) {
+		require.NoError(t, os.WriteFile(file, []byte("[default"), 0o600))
+		return f.newFactory(
+			SessionOptions(session.Options{SharedConfigState: session.SharedConfigEnable, SharedConfigFiles: []string{file}}),
+			ClientConfig(aws.NewConfig().WithEndpoint(*f.client.Config.Endpoint).WithHTTPClient(&http.Client{Transport: f.transport})),
+		)
+	}
+	store, err := newFactory()()
 	assert.ErrorContains(t, err, f.table)
 	var broken session.SharedConfigLoadError
 	assert.ErrorAs(t, err, &broken)
 	assert.True(t, store == nil, "a plain nil")
 
+	makeStore := newFactory()
 	valid := "[default]\nregion = us-east-1\naws_access_key_id = id\naws_secret_access_key = secret\n"
 	require.NoError(t, os.WriteFile(file, []byte(valid), 0o600))
 	store, err = makeStore()
@@ -89,22 +91,6 @@ func TestAFactoryMakesManyStores(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestStoresOfAFactoryCacheOnTheirOwn(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	makeStore := f.newFactory(ClientConfig(f.awsConfig(f.transport)), CacheTTL(-1))
-	one, err := makeStore()
-	require.NoError(t, err)
-	other, err := makeStore()
-	require.NoError(t, err)
-	assertGet(t, other, ld.Features, "f", nil)
-
-	require.NoError(t, one.Init(allData(flag("f", 1))))
-
-	assertGet(t, one, ld.Features, "f", flag("f", 1))
-	assertGet(t, other, ld.Features, "f", nil)
 }
 
 // An AWS session reads what these options have to the end.
@@ -151,6 +137,10 @@ func TestClientConfigsAddUp(t *testing.T) {
 			SessionOptions(session.Options{Config: *whole.Copy(aws.NewConfig().WithEndpoint(nowhere))}),
 		},
 		"nothing but the session's": {SessionOptions(session.Options{Config: *whole})},
+		"a client before all others": {
+			SessionOptions(session.Options{ClientTLSCert: strings.NewReader("no certificate")}),
+			ClientConfig(aws.NewConfig().WithEndpoint(nowhere)), DynamoClient(f.newClient(f.transport)),
+		},
 	} {
 		store, err := f.newFactory(options...)()
 		require.NoError(t, err, name)
@@ -172,16 +162,4 @@ func TestAConfigThatIsChangedLaterStaysAsItWasGiven(t *testing.T) {
 		require.NoError(t, err)
 		f.assertUsable(store)
 	}
-}
-
-func TestAClientLeavesSessionAndClientConfigNoPart(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	store, err := f.newFactory(
-		SessionOptions(session.Options{ClientTLSCert: strings.NewReader("no certificate")}),
-		ClientConfig(aws.NewConfig().WithEndpoint(nowhere)),
-		DynamoClient(f.newClient(f.transport)),
-	)()
-	require.NoError(t, err)
-	f.assertUsable(store)
 }

@@ -1,17 +1,28 @@
 package lddynamodb
 
 import (
-	"slices"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/awserr"
 	"github.com/aws/aws-sdk-go/aws/credentials"
+	"github.com/aws/aws-sdk-go/aws/credentials/processcreds"
 	"github.com/aws/aws-sdk-go/aws/session"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/internal/dynamolocal"
 )
@@ -19,20 +30,17 @@ import (
 func TestErrorsTellTheTableTheCauseAndTheRemedy(t *testing.T) {
 	t.Parallel()
 	for name, refused := range refusals {
-		for action, call := range storeCalls {
-			t.Run(name+", "+action, func(t *testing.T) {
-				t.Parallel()
-				inFakeTime(t, func(t *testing.T, f *fixture) {
-					store := f.newStore()
-					f.transport.setInterceptor(failing(refused.answer, action))
+		for action, call := range callOf {
+			runInFakeTime(t, name+", "+action, func(t *testing.T, f *fixture) {
+				store := f.newStore()
+				f.transport.setInterceptor(failing(refused.answer, action))
 
-					_, err := call(store, 1)
+				_, err := call(store, flag("any", 1))
 
-					assertTells(t, err, action, f.table, refused.code, refused.remedy)
-					if name == "access denied" {
-						assert.ErrorContains(t, err, "perform: dynamodb:"+action+" on resource")
-					}
-				})
+				assertTells(t, err, action, f.table, refused.code, refused.remedy)
+				if name == "access denied" {
+					assert.ErrorContains(t, err, "perform: dynamodb:"+action+" on resource")
+				}
 			})
 		}
 	}
@@ -69,66 +77,37 @@ func TestErrorsOfTheAWSSettingsTellTheRemedy(t *testing.T) {
 		"no region": {aws.NewConfig().WithCredentials(credentials.NewStaticCredentials("id", "secret", "")),
 			"MissingRegion", "no AWS region is set"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
 			awsSession, err := session.NewSession(test.config)
 			require.NoError(t, err)
 			client := DynamoClient(dynamodb.New(awsSession))
 
-			for action, call := range storeCalls {
+			for action, call := range callOf {
 				f := f.sibling(t)
-				_, err := call(f.newStore(client), 1)
+				_, err := call(f.newStore(client), flag("any", 1))
 				assertTells(t, err, f.table, test.code, test.remedy)
 				if action != "BatchWriteItem" { // Init fails when it compares
 					assert.ErrorContains(t, err, action)
 				}
+				time.Sleep(time.Second)
 				assert.Len(t, f.log.ofStores(test.remedy), 1)
 			}
 			assert.False(t, f.newStore(client).Initialized())
-			assert.Len(t, f.log.ofStores(test.remedy), 1)
 		})
 	}
 }
 
-func TestMissingTable(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	f.table = "missing-table"
-
-	for _, call := range storeCalls {
-		f := f.sibling(t)
-		_, err := call(f.newStore(), 1)
-		assertTells(t, err, `"missing-table"`, "ResourceNotFoundException", "there is no such table",
-			`partition key "namespace"`, `sort key "key"`)
-		assert.Len(t, f.log.ofStores("there is no such table"), 1)
-	}
-	assert.False(t, f.newStore().Initialized())
-	assert.Len(t, f.log.ofStores("there is no such table"), 1)
-}
-
 func TestTablesWithOtherKeySchemas(t *testing.T) {
 	t.Parallel()
-	type actions = []string
-	for schema, succeeds := range map[string]actions{
-		"id:S":              {},
-		"namespace:S":       {"Query", "PutItem"},
-		"key:S":             {"PutItem"},
-		"namespace:S id:S":  {"Query"},
-		"Namespace:S Key:S": {},
-		"key:S namespace:S": {"GetItem", "PutItem", "BatchWriteItem"},
-		"namespace:N key:S": {},
-		"namespace:S key:N": {"Query"},
-		"namespace:B key:B": {},
+	for _, schema := range []string{
+		"id:S", "namespace:S", "key:S", "namespace:S id:S", "Namespace:S Key:S", "key:S namespace:S",
+		"namespace:N key:S", "namespace:S key:N", "namespace:B key:B",
 	} {
-		t.Run(schema, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runWithTable(t, schema, func(t *testing.T, f *fixture) {
 			f.table += "-other"
 			f.createTable(strings.Fields(schema)...)
-			store := f.newStore()
 
-			err := store.Init(allData(flag("a", 1), flag("b", 1)))
+			err := f.newStore().Init(allData(flag("a", 1), flag("b", 1)))
 
 			const remedy = `the table seems to have another key schema; it needs the partition key "namespace" and the sort key "key"`
 			assertTells(t, err, f.table, "ValidationException", remedy)
@@ -136,32 +115,10 @@ func TestTablesWithOtherKeySchemas(t *testing.T) {
 			output, err := f.client.Scan(&dynamodb.ScanInput{TableName: aws.String(f.table)})
 			require.NoError(t, err)
 			assert.Empty(t, output.Items, "Init has written nothing")
+			time.Sleep(time.Second)
 			assert.NotEmpty(t, f.log.ofStores("WARN:", remedy))
-
-			for action, err := range f.tryEachAction() {
-				if slices.Contains(succeeds, action) {
-					assert.NoError(t, err, action) // DynamoDB can't tell
-				} else {
-					assertTells(t, err, action, f.table, "ValidationException", remedy)
-				}
-			}
 		})
 	}
-}
-
-// tryEachAction makes requests that Init would only make later.
-func (f *fixture) tryEachAction() map[string]error {
-	t := &table{client: f.client, name: f.table}
-	ctx := f.tb.Context()
-	key := rowKey{"features", "a"}
-	r, err := encodeRow(key.namespace, flag(key.key, 1))
-	require.NoError(f.tb, err)
-	errs := map[string]error{}
-	_, errs["GetItem"] = t.get(ctx, key, true)
-	_, errs["Query"] = t.query(ctx, key.namespace, true, nil, 0)
-	_, errs["PutItem"] = t.putIfNewer(ctx, r)
-	_, errs["BatchWriteItem"] = t.batchWrite(ctx, key.namespace, writeRequests([]row{r, {rowKey: rowKey{"features", "b"}}}))
-	return errs
 }
 
 // The service words what it does not like about a request's keys in many ways.
@@ -183,5 +140,246 @@ func TestRemedyForKeySchemas(t *testing.T) {
 	} {
 		told := remedy(awserr.New("ValidationException", message, nil))
 		assert.Equal(t, isKeySchema, strings.Contains(told, remedyText), message)
+	}
+}
+
+// foreignAnswers are what proxies, portals and other servers answer.
+var foreignAnswers = map[string]struct {
+	status int
+	reply  reply
+}{
+	"a portal":             {http.StatusOK, html(http.StatusOK)},
+	"a proxy's denial":     {http.StatusForbidden, html(http.StatusForbidden)},
+	"no such page":         {http.StatusNotFound, html(http.StatusNotFound)},
+	"proxy authentication": {http.StatusProxyAuthRequired, html(http.StatusProxyAuthRequired)},
+	"a bad gateway":        {http.StatusBadGateway, html(http.StatusBadGateway)},
+	"a broken proxy":       {http.StatusServiceUnavailable, html(http.StatusServiceUnavailable)},
+	"nothing, with 503": {http.StatusServiceUnavailable, func(r *sentRequest) (*http.Response, error) {
+		return answer(r, http.StatusServiceUnavailable, ""), nil
+	}},
+	"JSON without a name": {http.StatusForbidden, func(r *sentRequest) (*http.Response, error) {
+		return answer(r, http.StatusForbidden, `{"message":"Forbidden"}`), nil
+	}},
+	"another AWS service": {http.StatusMethodNotAllowed, func(r *sentRequest) (*http.Response, error) {
+		response := answer(r, http.StatusMethodNotAllowed, `<?xml version="1.0"?><Error><Code>MethodNotAllowed</Code></Error>`)
+		response.Header.Set("X-Amz-Request-Id", requestID)
+		return response, nil
+	}},
+	"another AWS service with JSON": {http.StatusBadRequest, func(r *sentRequest) (*http.Response, error) {
+		return answer(r, http.StatusBadRequest, `{"__type":"UnknownOperationException"}`), nil
+	}},
+}
+
+func html(status int) reply {
+	return func(r *sentRequest) (*http.Response, error) {
+		return answer(r, status, "<html><body>Hello</body></html>"), nil
+	}
+}
+
+func TestAnswersOfOthersTellTheStatusAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, c := range foreignAnswers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+				f.transport.setInterceptor(failing(c.reply))
+
+				err := call(t.Context(), f.newTable(5*time.Second))
+
+				assert.ErrorContains(t, err, fmt.Sprintf(
+					"something other than DynamoDB answered, HTTP %d; check the endpoint and proxies", c.status))
+				assert.ErrorContains(t, err, fmt.Sprintf("(status %d", c.status))
+				assert.True(t, concernsTable(err))
+				assert.Len(t, f.transport.recorded(), 1)
+			})
+		})
+	}
+}
+
+// Real servers and proxies, as net/http tells of them.
+func TestWrongEndpointsAndProxiesTellTheRemedy(t *testing.T) {
+	t.Parallel()
+	const others = "something other than DynamoDB answered, "
+	plain := httptest.NewServer(http.NotFoundHandler())
+	withTLS := httptest.NewUnstartedServer(http.NotFoundHandler())
+	withTLS.Config.ErrorLog = nil
+	withTLS.StartTLS()
+	forbidding := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }))
+	t.Cleanup(func() { plain.Close(); withTLS.Close(); forbidding.Close() })
+	for name, c := range map[string]struct{ endpoint, proxy, says string }{
+		"HTTPS to HTTP":            {strings.Replace(plain.URL, "http:", "https:", 1), "", others + "HTTP without TLS"},
+		"HTTP to HTTPS":            {strings.Replace(withTLS.URL, "https:", "http:", 1), "", others + "HTTP 400"},
+		"an unknown certificate":   {withTLS.URL, "", "the TLS connection failed"},
+		"a web server":             {plain.URL, "", others + "HTTP 404"},
+		"a proxy that denies":      {"https://dynamodb.example", forbidding.URL, others + "HTTP 407"},
+		"a proxy that isn't there": {"https://dynamodb.example", nowhere, "the proxy can't be reached"},
+		"nothing":                  {nowhere, "", "nothing listens at the endpoint"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			attempts := 0
+			transport := &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
+				if attempts++; c.proxy == "" {
+					return nil, nil
+				}
+				return url.Parse(c.proxy)
+			}}
+			t.Cleanup(transport.CloseIdleConnections)
+			f := &fixture{tb: t, table: "no-table"}
+			client := f.newClientOf(f.awsConfig(transport).WithEndpoint(c.endpoint))
+
+			_, err := (&table{client: client, name: f.table, timeout: hangGuard}).get(t.Context(), rowKey{"features", "f"}, true)
+
+			require.ErrorContains(t, err, c.says)
+			assert.True(t, concernsTable(err))
+			assert.LessOrEqual(t, attempts, maxConnectAttempts)
+		})
+	}
+}
+
+func TestServerFailuresNeedARequestIDToBeDynamoDBs(t *testing.T) {
+	t.Parallel()
+	failure := awserr.New(dynamodb.ErrCodeInternalServerError, "try again", nil)
+	assert.Contains(t, remedy(awserr.NewRequestFailure(failure, 500, requestID)), "DynamoDB failed internally")
+	assert.Contains(t, remedy(awserr.NewRequestFailure(failure, 500, "")), "something other than DynamoDB answered, HTTP 500")
+}
+
+// An emulator may leave out, or answer null for, what DynamoDB always answers.
+func TestBatchesOfWhichNothingIsSaidToBeUnprocessed(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{`{}`, ` {"UnprocessedItems":null}`, `{"UnprocessedItems":{}}`} {
+		inFakeTime(t, func(t *testing.T, f *fixture) {
+			f.transport.setInterceptor(failing(withBody(body), batchWriteItem))
+			unprocessed, err := f.newTable(time.Second, aws.NewConfig()).batchWrite(t.Context(), "features",
+				writeRequests([]row{{rowKey: rowKey{"features", "f"}}}))
+			require.NoError(t, err)
+			assert.Empty(t, unprocessed)
+		})
+	}
+}
+
+// indiscreet has responses that repeat the request, or flags, as a proxy or a
+// corrupted line may send them.
+var indiscreet = map[string]reply{
+	"HTML":             repeatRequest(http.StatusOK, ""),
+	"HTML error":       repeatRequest(http.StatusBadGateway, ""),
+	"refusal":          repeatRequest(http.StatusBadRequest, "AccessDeniedException"),
+	"internal error":   repeatRequest(http.StatusInternalServerError, "InternalServerError"),
+	"bad signature":    repeatRequest(http.StatusBadRequest, "InvalidSignatureException"),
+	"response timeout": blackHole,
+	"no connection":    noConnection,
+	"string":           repeatBody(`BODY`),
+	"wrong item":       repeatBody(`{"Item":BODY,"Items":[BODY],"UnprocessedItems":BODY}`),
+	"wrong list":       repeatBody(`{"Item":[BODY],"Items":BODY,"UnprocessedItems":[BODY]}`),
+	"wrong attribute": repeatBody(`{"Item":{"version":{"N":"1"},"item":{"S":BODY}},"Items":[{"item":{"S":BODY}}],` +
+		`"UnprocessedItems":{},"Attributes":BODY}`),
+	"wrong capacity": repeatBody(`{"Item":{"item":BODY},"Items":[],"UnprocessedItems":{},"ConsumedCapacity":BODY}`),
+}
+
+// repeatRequest answers with headers and body of the request below the first
+// line of the error.
+func repeatRequest(status int, code string) reply {
+	return func(r *sentRequest) (*http.Response, error) {
+		dump, err := httputil.DumpRequest(r.http, true)
+		if err != nil {
+			return nil, err
+		}
+		if code == "" {
+			return answer(r, status, "<pre>"+string(dump)+string(r.body)+"</pre>"), nil
+		}
+		return answerError(r, status, code, "No.\n"+string(dump)+string(r.body)), nil
+	}
+}
+
+// repeatBody answers with a body in which BODY stands for the request's and for
+// a part of a flag, as a JSON string.
+func repeatBody(body string) reply {
+	return func(r *sentRequest) (*http.Response, error) {
+		literal, err := json.Marshal(secretInFlag + string(r.body))
+		if err != nil {
+			return nil, err
+		}
+		return answer(r, http.StatusOK, strings.ReplaceAll(body, "BODY", string(literal))), nil
+	}
+}
+
+func TestLogsAndErrorsHoldNoSecrets(t *testing.T) {
+	t.Parallel()
+	secrets := []string{"the-secret-key", "the-session-token", secretInFlag}
+	for action, call := range callOf {
+		for name, fault := range indiscreet {
+			runInFakeTime(t, action+", "+name, func(t *testing.T, f *fixture) {
+				store := f.newStore(CacheTTL(0), ClientConfig(aws.NewConfig().WithCredentials(
+					credentials.NewStaticCredentials("the-key-id", secrets[0], secrets[1]))))
+				f.transport.setInterceptor(failing(fault, action))
+
+				told := []string{}
+				if _, err := call(store, secretFlag("any", 1)); err != nil {
+					told = append(told, err.Error())
+				}
+				store.Initialized()
+				time.Sleep(time.Minute)
+
+				assert.NotEmpty(t, f.transport.recorded(action), "it came to the fault")
+				told = append(told, f.log.all()...)
+				for _, secret := range secrets {
+					assert.NotContains(t, strings.Join(told, "\n"), secret)
+				}
+			})
+		}
+	}
+}
+
+func TestItemsThatCantBeStoredAreNotLogged(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, f *fixture) {
+		store := f.newStore()
+		tooLarge := flagOfSize("too large", 1, maxItemBytes)
+		tooLarge.Salt += secretInFlag
+		noJSON := flag("no JSON", 1)
+		noJSON.Variations = []interface{}{secretInFlag, func() {}}
+
+		require.NoError(t, store.Init(allData(tooLarge, noJSON)))
+		require.NoError(t, store.Upsert(ld.Features, secretFlag(strings.Repeat("k", maxSortKeyBytes+1), 1)))
+
+		assert.Len(t, f.log.ofStores("ERROR:"), 3)
+		assert.NotContains(t, strings.Join(f.log.all(), "\n"), secretInFlag)
+	})
+}
+
+// The AWS SDK's errors repeat what of the credentials can't be read, some of it
+// as decimal character codes.
+func TestErrorsRepeatNoCredentials(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "credentials")
+	require.NoError(t, os.WriteFile(file, []byte("[flags\naws_secret_access_key = the-secret\n"), 0o600))
+	withCredentials := func(c *credentials.Credentials) FeatureStoreOption {
+		return ClientConfig(aws.NewConfig().WithCredentials(c))
+	}
+	for name, test := range map[string]struct {
+		option FeatureStoreOption
+		says   string
+	}{
+		"process": {withCredentials(processcreds.NewCredentials(`echo '{"Version":1,"SecretAccessKey":"the-secret"'`)),
+			"ProcessProviderParseError"},
+		"file": {withCredentials(credentials.NewSharedCredentials(file, "flags")), "INIParseError"},
+		"session": {SessionOptions(session.Options{
+			SharedConfigState: session.SharedConfigEnable, SharedConfigFiles: []string{file},
+		}), "session"},
+	} {
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
+			connection := ClientConfig(aws.NewConfig().WithEndpoint(*f.client.Config.Endpoint).WithRegion("us-east-1"))
+
+			store, err := f.newFactory(connection, test.option)()
+			if err == nil {
+				_, err = store.Get(ld.Features, "any")
+			}
+
+			require.ErrorContains(t, err, test.says)
+			for _, line := range append(f.log.ofStores(), err.Error()) {
+				assert.NotContains(t, line, "the-secret")
+				assert.NotContains(t, line, "115 101 99 114 101 116", "the characters' codes")
+			}
+		})
 	}
 }

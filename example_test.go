@@ -50,33 +50,17 @@ func ExampleNewDynamoDBFeatureStoreFactory() {
 
 // A job can fill a table without an SDK client.
 func ExampleNewDynamoDBFeatureStore() {
-	table, client := newLocalTable()
-	store, err := lddynamodb.NewDynamoDBFeatureStore(table, lddynamodb.DynamoClient(client))
+	store, err := lddynamodb.NewDynamoDBFeatureStore("my-flags")
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer store.(io.Closer).Close()
 	flags := map[string]*ld.FeatureFlag{"new-checkout": {Key: "new-checkout", Version: 7}}
 	if err := store.Init(ld.MakeAllVersionedDataMap(flags, nil)); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("seeded:", store.Initialized())
-	// Output: seeded: true
-}
-
-// A flag is read again after a minute at most.
-func ExampleCacheTTL() {
-	_, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-flags", lddynamodb.CacheTTL(time.Minute))
-	fmt.Println(err)
-	// Output: <nil>
-}
-
-// Evaluations go on with the last known flags while DynamoDB is away.
-func ExampleStaleValues() {
-	_, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-flags",
-		lddynamodb.StaleValues(lddynamodb.RefreshStaleValues))
-	fmt.Println(err)
-	// Output: <nil>
+	if err := store.(io.Closer).Close(); err != nil {
+		log.Fatal(err)
+	}
 }
 
 // No request takes longer than two seconds, the AWS SDK's retries included.
@@ -88,13 +72,6 @@ func ExampleRequestTimeout() {
 	// Output:
 	// <nil>
 	// lddynamodb: the request timeout -1ns is negative
-}
-
-// Reads at half the price may miss what was written within the last second.
-func ExampleConsistentReads() {
-	_, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-flags", lddynamodb.ConsistentReads(false))
-	fmt.Println(err)
-	// Output: <nil>
 }
 
 // Each environment has its own data in the same table.

@@ -129,16 +129,11 @@ func internalError(r *sentRequest) (*http.Response, error) {
 	return answerError(r, http.StatusInternalServerError, dynamodb.ErrCodeInternalServerError, "try again"), nil
 }
 
-// conditionFailed answers an update that finds a version that is as new.
 // damaged is a response that has the checksum of another one.
 func damaged(r *sentRequest) (*http.Response, error) {
 	response := answerEmpty(r)
 	response.Header.Set(checksumHeader, "1")
 	return response, nil
-}
-
-func conditionFailed(r *sentRequest) (*http.Response, error) {
-	return answerError(r, http.StatusBadRequest, dynamodb.ErrCodeConditionalCheckFailedException, "no"), nil
 }
 
 // throttled answers a request that was throttled as a whole.

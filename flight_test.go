@@ -34,30 +34,27 @@ func TestPanicsOfTheClient(t *testing.T) {
 			{"Init"}, {"Init", "GetItem"}, {"Init", "Query"}, {"Init", "BatchWriteItem"}, {"Init", "PutItem"},
 		} {
 			name, call, actions := c[0], calls[c[0]], c[1:]
-			t.Run(mode+"/"+strings.Join(c, "/"), func(t *testing.T) {
-				t.Parallel()
-				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-					for _, store := range []ld.FeatureStore{f.newStore(options...), f.newSDKStore(configLoggingTo(f.log), options...)} {
-						f.transport.setInterceptor(panicking(0, "", actions...))
-						assert.Panics(t, func() { _, _ = call(store, flag("f", 1)) })
-						f.transport.setInterceptor(panicking(2*time.Second, "", actions...)) // when only those wait who have to
-						func() {
-							defer func() { _ = recover() }()
-							_, _ = call(store, flag("f", 2))
-						}()
-						time.Sleep(10 * time.Second)
-						f.transport.setInterceptor(nil)
-						time.Sleep(10 * time.Second)
+			runWithTable(t, mode+"/"+strings.Join(c, "/"), func(t *testing.T, f *fixture) {
+				for _, store := range []ld.FeatureStore{f.newStore(options...), f.newSDKStore(configLoggingTo(f.log), options...)} {
+					f.transport.setInterceptor(panicking(0, "", actions...))
+					assert.Panics(t, func() { _, _ = call(store, flag("f", 1)) })
+					f.transport.setInterceptor(panicking(2*time.Second, "", actions...)) // when only those wait who have to
+					func() {
+						defer func() { _ = recover() }()
+						_, _ = call(store, flag("f", 2))
+					}()
+					time.Sleep(10 * time.Second)
+					f.transport.setInterceptor(nil)
+					time.Sleep(10 * time.Second)
 
-						assert.Empty(t, storeGoroutines())
-						if slices.Contains([]string{"Upsert", "Init"}, name) {
-							f.requireHoldsItem(f.rows(), flag("f", 2))
-						}
-						require.NoError(t, store.Init(allData(flag("f", 3))))
-						assertHas(t, store, flag("f", 3))
-						require.NoError(t, f.clear())
+					assert.Empty(t, storeGoroutines())
+					if slices.Contains([]string{"Upsert", "Init"}, name) {
+						f.requireHoldsItem(f.rows(), flag("f", 2))
 					}
-				})
+					require.NoError(t, store.Init(allData(flag("f", 3))))
+					assertHas(t, store, flag("f", 3))
+					require.NoError(t, f.clear())
+				}
 			})
 		}
 	}
@@ -67,22 +64,19 @@ func TestPanicsOfTheClient(t *testing.T) {
 func TestPanicsInTheBackground(t *testing.T) {
 	t.Parallel()
 	for name, panics := range map[string]interceptor{"all": panicking(0, ""), "$inited": panicking(0, initedKey)} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(StaleValues(RefreshStaleValuesAsync))
-				require.NoError(t, store.Init(allData(flag("f", 1))))
-				f.transport.setInterceptor(panics)
-				_, _ = f.newSDKStore(ld.Config{}), f.newSDKStore(ld.Config{UseLdd: true})
-				for range 100 {
-					assertHas(t, store, flag("f", 1))
-					time.Sleep(time.Second)
-				}
-				f.transport.setInterceptor(nil)
-				time.Sleep(time.Minute)
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			store := f.newStore(StaleValues(RefreshStaleValuesAsync))
+			require.NoError(t, store.Init(allData(flag("f", 1))))
+			f.transport.setInterceptor(panics)
+			_, _ = f.newSDKStore(ld.Config{}), f.newSDKStore(ld.Config{UseLdd: true})
+			for range 100 {
 				assertHas(t, store, flag("f", 1))
-				assert.Empty(t, storeGoroutines())
-			})
+				time.Sleep(time.Second)
+			}
+			f.transport.setInterceptor(nil)
+			time.Sleep(time.Minute)
+			assertHas(t, store, flag("f", 1))
+			assert.Empty(t, storeGoroutines())
 		})
 	}
 }
@@ -95,9 +89,7 @@ func (panickingKind) GetDefaultItem() interface{} { panic("no item") }
 func TestPanicsOfAKind(t *testing.T) {
 	t.Parallel()
 	for mode, ttl := range ttls {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, mode, func(t *testing.T, f *fixture) {
 			require.NoError(t, f.newStore().Upsert(experiments, &experiment{ID: "x"}))
 			store := f.newStore(CacheTTL(ttl))
 			assert.Panics(t, func() { _, _ = store.Get(panickingKind{}, "x") })

@@ -217,9 +217,7 @@ func TestCallsHappenOneAfterTheOther(t *testing.T) {
 	}
 	for name, options := range setups {
 		for variantName, variant := range variants {
-			t.Run(name+" "+variantName, func(t *testing.T) {
-				t.Parallel()
-				f := newFixture(t)
+			runOnTable(t, name+" "+variantName, func(t *testing.T, f *fixture) {
 				f.transport.setInterceptor(slowly(variant.losses))
 				config := ClientConfig(f.awsConfig(f.transport).WithMaxRetries(0).WithLogLevel(aws.LogOff))
 				store := f.newStore(append(options, config)...)

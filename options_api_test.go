@@ -1,12 +1,6 @@
 package lddynamodb_test
 
 import (
-	"go/ast"
-	"go/doc"
-	"go/parser"
-	"go/token"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go/aws/session"
 	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
@@ -53,58 +46,4 @@ func TestDefaultsHaveTheirDocumentedValues(t *testing.T) {
 	assert.Equal(t, 15*time.Second, lddynamodb.DefaultCacheTTL)
 	assert.Equal(t, 5*time.Second, lddynamodb.DefaultRequestTimeout)
 	assert.Zero(t, lddynamodb.EvictStaleValues)
-}
-
-// What is exported by accident has to be supported for ever.
-func TestNothingElseIsExported(t *testing.T) {
-	t.Parallel()
-	assert.ElementsMatch(t, []string{
-		"NewDynamoDBFeatureStoreFactory", "NewDynamoDBFeatureStore", "FeatureStoreOption",
-		"CacheTTL", "ClientConfig", "DynamoClient", "Logger", "Prefix", "SessionOptions", "DefaultCacheTTL",
-		"ConsistentReads", "RequestTimeout", "DefaultRequestTimeout",
-		"StatusListener", "StoreStatus",
-		"StaleValues", "StaleValuesPolicy", "EvictStaleValues", "RefreshStaleValues", "RefreshStaleValuesAsync",
-	}, exportedNames(t))
-}
-
-// exportedNames returns what the package's documentation lists, methods
-// included.
-func exportedNames(t *testing.T) (names []string) {
-	t.Helper()
-	paths, err := filepath.Glob("*.go")
-	require.NoError(t, err)
-	fileSet := token.NewFileSet()
-	var files []*ast.File
-	for _, path := range paths {
-		if strings.HasSuffix(path, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(fileSet, path, nil, parser.SkipObjectResolution)
-		require.NoError(t, err)
-		files = append(files, file)
-	}
-	documented, err := doc.NewFromFiles(fileSet, files, "lddynamodb")
-	require.NoError(t, err)
-
-	addValues := func(values []*doc.Value) {
-		for _, v := range values {
-			names = append(names, v.Names...)
-		}
-	}
-	addFuncs := func(funcs []*doc.Func) {
-		for _, f := range funcs {
-			names = append(names, f.Name)
-		}
-	}
-	addValues(documented.Consts)
-	addValues(documented.Vars)
-	addFuncs(documented.Funcs)
-	for _, typ := range documented.Types {
-		names = append(names, typ.Name)
-		addValues(typ.Consts)
-		addValues(typ.Vars)
-		addFuncs(typ.Funcs)
-		addFuncs(typ.Methods)
-	}
-	return names
 }

@@ -1,7 +1,6 @@
 package lddynamodb
 
 import (
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
-	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 )
 
 func TestArgumentsThatMakeNoSenseAreRefusedAtOnce(t *testing.T) {
@@ -65,9 +63,7 @@ func TestArgumentsAtTheirLimitsWork(t *testing.T) {
 		"no logger":             Logger(nil),
 		"empty session options": SessionOptions(session.Options{}),
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			require.NoError(t, f.newStore(option).Init(allData(flag("f", 1))))
 
 			store := f.newStore(option)
@@ -90,87 +86,34 @@ func TestTheLastOfAnOptionCounts(t *testing.T) {
 	assertGet(t, store, ld.Features, "f", flag("f", 2))
 }
 
-// Only the SDK's own wrapper can tell the SDK of outages.
-func TestStoresAreTheSDKsWrapper(t *testing.T) {
+// A store logs to its option, or else to the SDK's loggers. The SDK's level counts.
+func TestWhereAStoreLogs(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	for name, ttl := range ttls {
-		wrapper, ok := f.newStore(CacheTTL(ttl)).(*utils.FeatureStoreWrapper)
-		require.True(t, ok, name)
-		assert.Equal(t, "DynamoDB", wrapper.GetDiagnosticsComponentTypeName(), name)
-	}
-}
-
-// makeStoreThatLogs makes a store and has it log the beginning of an outage.
-func makeStoreThatLogs(f *fixture, makeStore func(...FeatureStoreOption) (ld.FeatureStore, error), option FeatureStoreOption) {
-	f.tb.Helper()
-	f.transport.setInterceptor(denying())
-	store, err := makeStore(ClientConfig(f.awsConfig(f.transport)), option)
-	require.NoError(f.tb, err)
-	f.tb.Cleanup(func() { _ = store.(io.Closer).Close() })
-	_, err = store.Get(ld.Features, "f")
-	require.Error(f.tb, err)
-}
-
-func TestTheLoggerOptionTakesTheLogFromTheSDKsLoggers(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct {
+	for name, c := range map[string]struct {
 		minLevel           ldlog.LogLevel
-		own                *logLines
+		hasOption          bool
 		inOption, inConfig int
 	}{
-		"without the option":                {ldlog.Info, nil, 0, 1},
-		"with it":                           {ldlog.Info, &logLines{}, 1, 0},
-		"without it, where levels are less": {ldlog.Error, nil, 0, 0},
-		"with it, where levels are less":    {ldlog.Error, &logLines{}, 0, 0},
+		"without the option":                {ldlog.Info, false, 0, 1},
+		"with it":                           {ldlog.Info, true, 1, 0},
+		"without it, where levels are less": {ldlog.Error, false, 0, 0},
+		"with it, where levels are less":    {ldlog.Error, true, 0, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			config := configLoggingTo(f.log)
-			config.Loggers.SetMinLevel(test.minLevel)
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
+			config, own := configLoggingTo(f.log), &logLines{}
+			config.Loggers.SetMinLevel(c.minLevel)
 			option := Logger(nil)
-			if test.own != nil {
-				option = Logger(test.own)
+			if c.hasOption {
+				option = Logger(own)
 			}
+			f.transport.setInterceptor(denying())
+			require.Error(t, get(f.newSDKStore(config, option), "f")())
+			time.Sleep(time.Second)
 
-			makeStoreThatLogs(f, func(options ...FeatureStoreOption) (ld.FeatureStore, error) {
-				factory, err := NewDynamoDBFeatureStoreFactory(f.table, options...)
-				require.NoError(t, err)
-				return factory(config)
-			}, option)
-
-			assert.Len(t, f.log.ofStores("WARN: DynamoDBFeatureStore: "), test.inConfig)
-			if test.own != nil {
-				assert.Len(t, test.own.ofStores("WARN: DynamoDBFeatureStore: "), test.inOption)
-			}
+			assert.Len(t, f.log.ofStores("WARN: DynamoDBFeatureStore: "), c.inConfig)
+			assert.Len(t, own.ofStores("WARN: DynamoDBFeatureStore: "), c.inOption)
 			config.Loggers.Error("not by the store")
 			assert.Empty(t, f.log.ofStores("not by the store"), "the prefix is set on a copy")
 		})
 	}
-}
-
-func TestTheDeprecatedConstructorMakesTheSameStore(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	store, err := NewDynamoDBFeatureStore(f.table, ClientConfig(f.awsConfig(f.transport)), Prefix("p"), CacheTTL(0))
-	require.NoError(t, err)
-	require.IsType(t, &utils.FeatureStoreWrapper{}, store)
-	require.NoError(t, store.Init(allData(flag("f", 1))))
-
-	assert.True(t, f.newStore(Prefix("p")).Initialized())
-	assertGet(t, f.newStore(Prefix("p")), ld.Features, "f", flag("f", 1))
-
-	assert.NoError(t, store.(io.Closer).Close())
-}
-
-func TestTheDeprecatedConstructorLogsToItsOption(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-
-	makeStoreThatLogs(f, func(options ...FeatureStoreOption) (ld.FeatureStore, error) {
-		return NewDynamoDBFeatureStore(f.table, options...)
-	}, Logger(f.log))
-
-	assert.Len(t, f.log.ofStores("WARN: DynamoDBFeatureStore: "), 1)
 }

@@ -45,8 +45,8 @@ func quoted(text string) string {
 
 func (k rowKey) attributes() map[string]*dynamodb.AttributeValue {
 	return map[string]*dynamodb.AttributeValue{
-		namespaceAttribute: {S: aws.String(k.namespace)},
-		keyAttribute:       {S: aws.String(k.key)},
+		namespaceAttribute: {S: &k.namespace},
+		keyAttribute:       {S: &k.key},
 	}
 }
 
@@ -102,7 +102,7 @@ func canBeSortKey(key string) bool {
 
 func (r row) attributes() map[string]*dynamodb.AttributeValue {
 	attributes := r.rowKey.attributes()
-	attributes[versionAttribute] = &dynamodb.AttributeValue{N: aws.String(r.version)}
+	attributes[versionAttribute] = &dynamodb.AttributeValue{N: &r.version}
 	attributes[itemAttribute] = &dynamodb.AttributeValue{S: aws.String(string(r.item))}
 	return attributes
 }
@@ -117,26 +117,29 @@ func (r row) size() int {
 	return names + len(r.namespace) + len(r.key) + maxNumberBytes + len(r.item)
 }
 
-// decode returns the row's item and its version, or why the row is malformed. Where the
-// attributes and the JSON differ, the attributes decide, as in newer SDKs. Of a kind
-// that isn't the SDK's own, the item keeps the version that it has in its JSON.
+// decode returns the row's item and its version, or why the row is malformed and the
+// version that it has as an attribute, if any. Where the attributes and the JSON differ,
+// the attributes decide, as in newer SDKs. Of a kind that isn't the SDK's own, the item
+// keeps the version that it has in its JSON.
 func (r row) decode(kind ld.VersionedDataKind) (item ld.VersionedData, version int, err error) {
-	malformed := func(fault string) error { return fmt.Errorf("the row %s is malformed: %s", r.rowKey, fault) }
+	malformed := func(fault string) (ld.VersionedData, int, error) {
+		return nil, version, fmt.Errorf("the row %s is malformed: %s", r.rowKey, fault)
+	}
+	version, noVersion := strconv.Atoi(r.version)
 	if r.item == nil {
-		return nil, 0, malformed("it has no string attribute " + itemAttribute)
+		return malformed("it has no string attribute " + itemAttribute)
 	}
 	item, err = utils.UnmarshalItem(kind, r.item)
 	if err != nil {
-		return nil, 0, malformed(describeJSONError(err))
+		return malformed(describeJSONError(err))
 	}
-	version, err = strconv.Atoi(r.version)
-	if err != nil || version == 0 {
+	if noVersion != nil || version == 0 {
 		version = item.GetVersion()
 	}
 	hasKey, hasVersion := item.GetKey() == r.key, item.GetVersion() == version
 	switch {
-	case err != nil && version == 0 && item.GetKey() == "":
-		return nil, 0, malformed("it has neither a version nor a key")
+	case noVersion != nil && version == 0 && item.GetKey() == "":
+		return malformed("it has neither a version nor a key")
 	case hasKey && hasVersion:
 		return item, version, nil
 	case item.IsDeleted():
@@ -150,7 +153,7 @@ func (r row) decode(kind ld.VersionedDataKind) (item ld.VersionedData, version i
 		item.Key, item.Version = r.key, version
 	default:
 		if !hasKey {
-			return nil, 0, malformed("its JSON has another key")
+			return malformed("its JSON has another key")
 		}
 	}
 	return item, version, nil

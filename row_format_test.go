@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
@@ -56,9 +55,7 @@ func TestRowsHaveTheSharedFormat(t *testing.T) {
 		"without a prefix": {"", ""},
 		"with a prefix":    {"my-environment", "my-environment:"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			store := f.newStore(Prefix(test.prefix))
 			simple, users := flag("simple", 1), segment("users", 7, "a", "b")
 			require.NoError(t, store.Init(allData(fullFlag(), simple, users)))
@@ -114,9 +111,7 @@ func TestRowsOfOtherSDKsAreRead(t *testing.T) {
 		"a deleted flag of a placeholder key": {`{"key":"$deleted","version":5,"deleted":true}`, nil, nil},
 		"a deleted flag of an empty key":      {`{"key":"","deleted":true,"version":5}`, nil, nil},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			row := itemRow("features", "f", 5, test.item)
 			if test.version != nil {
 				row[versionAttribute] = test.version
@@ -190,9 +185,7 @@ func TestInitLeavesRowsOfNewerSDKsAlone(t *testing.T) {
 		"malformed rows":   {init: []ld.VersionedData{fullFlag(), segment("s", 2, "a")}, change: rawItem{itemAttribute: text("{")}},
 		"without versions": {init: []ld.VersionedData{fullFlag(), segment("s", 2, "a")}, change: rawItem{versionAttribute: text("2")}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			require.NoError(t, f.newStore().Init(allData(fullFlag(), segment("s", 2, "a"))))
 			before := f.rows()
 			for name, start := range newer {
@@ -221,43 +214,4 @@ func TestInitLeavesRowsOfNewerSDKsAlone(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A deletion that another program wrote during an outage is newer than what
-// waits to be written, though its JSON has another key.
-func TestADeletedRowOfAnotherSDKWinsOverWhatWaited(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	store := f.newStore(CacheTTL(-1))
-	f.transport.setInterceptor(failing(noConnection))
-	require.Error(t, store.Upsert(ld.Features, flag("f", 4)))
-	assertGet(t, store, ld.Features, "f", flag("f", 4))
-	f.putRow(itemRow("features", "f", 5, `{"key":"$deleted","version":5,"deleted":true}`))
-
-	f.transport.setInterceptor(nil)
-
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		item, err := store.Get(ld.Features, "f")
-		require.NoError(c, err)
-		assert.Nil(c, item)
-	}, hangGuard, 10*time.Millisecond)
-	assertAll(t, store, ld.Features)
-}
-
-func TestAttributesOfOtherProgramsDoNoHarm(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	row := itemRow("features", "f", 1, jsonOf(t, flag("f", 1)))
-	row["ttl"] = &dynamodb.AttributeValue{N: aws.String("1")}
-	row["note"] = &dynamodb.AttributeValue{M: rawItem{"S": {S: aws.String("x")}}}
-	f.putRow(row)
-	inited := initedRow("$inited")
-	inited["item"] = &dynamodb.AttributeValue{S: aws.String("")}
-	f.putRow(inited)
-
-	store := f.newStore()
-
-	assert.True(t, store.Initialized())
-	assertGet(t, store, ld.Features, "f", flag("f", 1))
-	assertAll(t, f.newStore(), ld.Features, flag("f", 1))
 }

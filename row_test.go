@@ -1,8 +1,14 @@
 package lddynamodb
 
 import (
+	"math"
+	"regexp"
+	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/awserr"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -84,111 +90,141 @@ func TestKeysOfMalformedRowsForgeNoLogLines(t *testing.T) {
 	assert.NotContains(t, lines[0], "\n")
 }
 
-// Else each evaluation of the flag would read the row again.
-func TestMalformedRowIsReadOnce(t *testing.T) {
+// What may just be stored by a count that is on the safe side is stored, and what
+// DynamoDB refuses is not sent.
+func TestRowsAtTheSizeLimit(t *testing.T) {
 	t.Parallel()
-	for name, ttl := range cachingTTLs {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			f.putFlagRow("bad", malformedRows["json-cut-off"])
-			store := f.newStore(CacheTTL(ttl))
-			for range 3 {
-				assertGet(t, store, ld.Features, "bad", nil)
-			}
-			assert.Len(t, f.transport.recorded(), 1)
-		})
-	}
-}
-
-func TestMalformedRowsGiveWayToNewerVersions(t *testing.T) {
-	t.Parallel()
-	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newMalformedFixture(t)
-			store := f.newStore(CacheTTL(ttl))
-			want := map[string]ld.VersionedData{"good": flag("good", 7)}
-			for key := range malformedRows {
-				want[key] = flag(key, 4)
-				require.NoError(t, store.Upsert(ld.Features, want[key]), key)
+	for name, c := range map[string]struct {
+		prefix, key string
+		version     int
+	}{
+		"no prefix":   {"", "ключ-鍵-🔑", 1},
+		"prefix":      {"prefix", "<escaped> \"\\\t", 123},
+		"long key":    {"префикс", strings.Repeat("k", maxSortKeyBytes), math.MaxInt64},
+		"low version": {"low", "k", math.MinInt64},
+	} {
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			f.options = []FeatureStoreOption{Prefix(c.prefix)}
+			key := rowKey{strings.TrimPrefix(c.prefix+":features", ":"), c.key}
+			// sized makes a flag whose row has this size, without that of the version.
+			sized := func(size int) *ld.FeatureFlag {
+				rest := len(key.namespace) + len(key.key) + len(jsonOf(t, flagOfSize(c.key, c.version, 0)))
+				for _, attribute := range []string{namespaceAttribute, keyAttribute, versionAttribute, itemAttribute} {
+					rest += len(attribute)
+				}
+				return flagOfSize(c.key, c.version, size-rest)
 			}
 
-			for name, store := range map[string]ld.FeatureStore{"this": store, "another": f.newStore(CacheTTL(ttl))} {
-				items, err := store.All(ld.Features)
-				require.NoError(t, err)
-				assert.Equal(t, want, items, name)
+			tooLarge := sized(maxItemBytes)
+			f.requireTooLarge(key, tooLarge)
+			require.NoError(t, f.newStore().Init(allData(tooLarge)))
+			assert.Empty(t, f.transport.recorded("BatchWriteItem"))
+			f.transport.reset()
+			require.NoError(t, f.newStore().Upsert(ld.Features, tooLarge))
+			assert.Empty(t, f.transport.writes())
+			assert.Len(t, f.log.ofStores("ERROR:", "features/", "can't be stored"), 2)
+
+			largest := sized(maxItemBytes - maxNumberBytes)
+			require.NoError(t, f.newStore().Upsert(ld.Features, largest))
+			assertGet(t, f.newStore(), ld.Features, c.key, largest)
+			f.deleteRow(key)
+			require.NoError(t, f.newStore().Init(allData(largest)))
+			assertGet(t, f.newStore(), ld.Features, c.key, largest)
+			assert.Len(t, f.log.ofStores(), 2, "nothing more")
+		})
+	}
+}
+
+// requireTooLarge checks that DynamoDB refuses a flag.
+func (f *fixture) requireTooLarge(key rowKey, item *ld.FeatureFlag) {
+	f.tb.Helper()
+	attributes := key.attributes()
+	attributes[versionAttribute] = number("1") // no number is smaller
+	attributes[itemAttribute] = text(jsonOf(f.tb, item))
+	_, err := f.client.PutItem(&dynamodb.PutItemInput{TableName: aws.String(f.table), Item: attributes})
+	var refused awserr.Error
+	require.ErrorAs(f.tb, err, &refused)
+	require.Contains(f.tb, refused.Message(), "Item size")
+}
+
+// These could be taken for one another, or for what follows a prefix.
+func TestPrefixesCantReachEachOther(t *testing.T) {
+	t.Parallel()
+	prefixes := []string{"", "a", "aa", "a:", ":a", ":", "a:a", "a:features", "features", "segments", "$inited", "a:$inited", "*", "a?"}
+	for name, ttl := range ttls {
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
+			newStore := func(prefix string) ld.FeatureStore { return f.newStore(CacheTTL(ttl), Prefix(prefix)) }
+			dataOf := func(i int) []ld.VersionedData {
+				return []ld.VersionedData{flag("same", i+1), flag("only of "+prefixes[i], 1), flag("$inited", i+1),
+					flag("a:$inited", i+1), flag("features", i+1), segment("same", i+1), segment("$inited", i+1)}
 			}
-			assert.Empty(t, f.log.ofStores("ERROR:"), "nobody had to read the malformed rows")
+			for i, prefix := range prefixes {
+				for _, item := range dataOf(i) {
+					require.NoError(t, newStore(prefix).Upsert(kindOf(item), item))
+				}
+			}
+			for i, prefix := range prefixes {
+				assert.False(t, newStore(prefix).Initialized(), "prefix %q, though others are", prefix)
+				require.NoError(t, newStore(prefix).Init(allData(dataOf(i)...)))
+			}
+			for i, prefix := range prefixes {
+				store, want := newStore(prefix), allData(dataOf(i)...)
+				assert.True(t, store.Initialized(), "prefix %q", prefix)
+				for kind, items := range want {
+					for key, item := range items {
+						assertGet(t, store, kind, key, item)
+					}
+					all, err := store.All(kind)
+					require.NoError(t, err)
+					assert.Equal(t, items, all, "prefix %q", prefix)
+				}
+			}
 		})
 	}
 }
 
-func TestMalformedRowGivesWayToTheSameVersion(t *testing.T) {
-	t.Parallel()
-	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			store := f.newStore(CacheTTL(ttl))
-			f.putFlagRow("bad", malformedRows["json-cut-off"])
+// malformedText is all that an error tells of a malformed row. None of it comes
+// from the row.
+var malformedText = regexp.MustCompile(`^the row features/key is malformed: (` +
+	`it has no string attribute item|` +
+	`it has neither a version nor a key|` +
+	`its JSON isn't an object|` +
+	`its JSON has a wrong type at field "[A-Za-z.]+", where [A-Za-z0-9.\[\]*{} ]+ is expected|` +
+	`its JSON breaks off or is invalid at byte [0-9]+|` +
+	`its JSON holds no such item)$`)
 
-			require.NoError(t, store.Upsert(ld.Features, flag("bad", 3)))
-
-			assertGet(t, store, ld.Features, "bad", flag("bad", 3))
-			assertGet(t, f.newStore(CacheTTL(ttl)), ld.Features, "bad", flag("bad", 3))
-		})
+// What is decoded is the row's own item, and decodes to the same when it is
+// stored again. What isn't is told without its contents.
+func FuzzDecodeRow(f *testing.F) {
+	for _, attributes := range malformedRows {
+		r := rowOfAttributes(attributes)
+		f.Add(r.version, r.item, true)
+		f.Add(r.version, r.item, false)
 	}
-}
+	f.Add("3", []byte(flagJSON("key", "3")), true)
+	f.Add("-3", []byte(`{"key":"key","version":-3,"rules":[{"clauses":[{"values":[1e3,null,{"a":[]}]}]}]}`), true)
+	f.Add("3", []byte(`{"version":3,"deleted":true}`), false)
+	f.Fuzz(func(t *testing.T, version string, item []byte, isFlag bool) {
+		var kind ld.VersionedDataKind = ld.Features
+		if !isFlag {
+			kind = ld.Segments
+		}
+		r := row{rowKey{"features", "key"}, version, item}
 
-// The row's item may be newer, so it stays. Only an Init puts the row right. An
-// error would have the SDK send everything again, to no effect.
-func TestMalformedRowOfANewerVersionIsLeftToInit(t *testing.T) {
-	t.Parallel()
-	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			store := f.newStore(CacheTTL(ttl))
-			f.putFlagRow("bad", malformedRows["json-cut-off"])
-			before := f.rows()
+		decoded, _, err := r.decode(kind)
 
-			require.NoError(t, store.Upsert(ld.Features, flag("bad", 2)))
-
-			assertGet(t, store, ld.Features, "bad", flag("bad", 2))
-			assertAll(t, store, ld.Features, flag("bad", 2))
-			assertGet(t, f.newStore(CacheTTL(ttl)), ld.Features, "bad", nil)
-			assert.Equal(t, before, f.rows())
-			assert.Empty(t, f.log.ofStores("WARN:"))
-
-			require.NoError(t, store.Init(allData(flag("bad", 1))))
-			assertGet(t, store, ld.Features, "bad", flag("bad", 1))
-			assertGet(t, f.newStore(CacheTTL(ttl)), ld.Features, "bad", flag("bad", 1))
-		})
-	}
-}
-
-// SDKs in other languages write deleted items without a key, or with a key that
-// is no key of theirs.
-func TestDeletedItemNeedsNoKey(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	f.putFlagRow("bare", rawItem{versionAttribute: number("3"), itemAttribute: text(`{"version":3,"deleted":true}`)})
-	f.putFlagRow("placeholder", rawItem{
-		versionAttribute: number("3"), itemAttribute: text(`{"key":"$deleted","version":3,"deleted":true}`)})
-	store := f.newStore(CacheTTL(0))
-
-	items, err := store.All(ld.Features)
-	require.NoError(t, err)
-	assert.Empty(t, items)
-	for _, key := range []string{"bare", "placeholder"} {
-		item, err := store.Get(ld.Features, key)
+		if err != nil {
+			require.Nil(t, decoded)
+			require.Regexp(t, malformedText, err.Error())
+			return
+		}
+		require.Equal(t, "key", decoded.GetKey())
+		again, err := encodeRow("features", decoded)
+		if err != nil {
+			return // the JSON has become too large
+		}
+		same, _, err := again.decode(kind)
 		require.NoError(t, err)
-		assert.Nil(t, item)
-		require.NoError(t, store.Upsert(ld.Features, flag(key, 3)))
-		item, err = store.Get(ld.Features, key)
-		require.NoError(t, err)
-		assert.Nil(t, item, "deleted at the same version")
-	}
-	assert.Empty(t, f.log.ofStores("ERROR:"))
+		require.Equal(t, decoded, same)
+	})
 }

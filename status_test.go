@@ -4,14 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go/aws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -58,14 +56,7 @@ const sdkPollInterval = 500 * time.Millisecond
 func (f *fixture) requireStatusChanges(unavailable, available int) {
 	f.tb.Helper()
 	synctest.Wait()
-	count := func(text string) (n int) {
-		for _, line := range f.log.all() {
-			if strings.Contains(line, text) {
-				n++
-			}
-		}
-		return n
-	}
+	count := func(text string) int { return strings.Count(strings.Join(f.log.all(), "\n"), text) }
 	require.Equal(f.tb, unavailable, count("Detected persistent store unavailability"), "changes to unavailable")
 	require.Equal(f.tb, available, count("Persistent store is available again"), "changes to available")
 }
@@ -73,49 +64,46 @@ func (f *fixture) requireStatusChanges(unavailable, available int) {
 func TestStatusListener(t *testing.T) {
 	t.Parallel()
 	for name, options := range outageModes {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				told := new(toldStatuses)
-				store := f.newSDKStore(configLoggingTo(f.log), append(options, StatusListener(told.listen))...)
-				require.NoError(t, store.Init(allData(flag("f", 1))))
-				require.NoError(t, get(store, "f")())
-				time.Sleep(time.Minute)
-				told.require(t)
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			told := new(toldStatuses)
+			store := f.newSDKStore(configLoggingTo(f.log), append(options, StatusListener(told.listen))...)
+			require.NoError(t, store.Init(allData(flag("f", 1))))
+			require.NoError(t, get(store, "f")())
+			time.Sleep(time.Minute)
+			told.require(t)
 
-				f.transport.setInterceptor(failing(unknownHost))
-				_, err := store.Get(experiments, "x")
-				require.Error(t, err)
-				time.Sleep(firstPause + timeStep)
-				told.require(t, "unsaved 0, GetItem experiments/x")
-				time.Sleep(time.Hour)
-				told.require(t)
+			f.transport.setInterceptor(failing(unknownHost))
+			_, err := store.Get(experiments, "x")
+			require.Error(t, err)
+			time.Sleep(firstPause + timeStep)
+			told.require(t, "unsaved 0, GetItem experiments/x")
+			time.Sleep(time.Hour)
+			told.require(t)
 
-				f.transport.setInterceptor(denying())
-				time.Sleep(time.Minute)
-				told.require(t, "AccessDeniedException")
+			f.transport.setInterceptor(denying())
+			time.Sleep(time.Minute)
+			told.require(t, "AccessDeniedException")
 
-				require.NoError(t, store.Upsert(ld.Features, flag("f", 2)))
-				time.Sleep(2 * time.Second)
-				told.require(t, "unsaved 1, ")
-				require.NoError(t, store.Upsert(ld.Features, flagOfSize("big", 1, maxItemBytes)))
-				time.Sleep(time.Minute)
-				told.require(t, "unsaved 2, ")
+			require.NoError(t, store.Upsert(ld.Features, flag("f", 2)))
+			time.Sleep(2 * time.Second)
+			told.require(t, "unsaved 1, ")
+			require.NoError(t, store.Upsert(ld.Features, flagOfSize("big", 1, maxItemBytes)))
+			time.Sleep(time.Minute)
+			told.require(t, "unsaved 2, ")
 
-				f.transport.setInterceptor(nil)
-				time.Sleep(time.Minute)
-				synctest.Wait()
-				told.mu.Lock()
-				told.statuses = told.statuses[len(told.statuses)-1:] // it may be written before the outage ends
-				told.mu.Unlock()
-				told.require(t, "unsaved 1, available")
-				assert.Empty(t, storeGoroutines())
+			f.transport.setInterceptor(nil)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			told.mu.Lock()
+			told.statuses = told.statuses[len(told.statuses)-1:] // it may be written before the outage ends
+			told.mu.Unlock()
+			told.require(t, "unsaved 1, available")
+			assert.Empty(t, storeGoroutines())
 
-				require.NoError(t, store.Upsert(ld.Features, flag("big", 2)))
-				time.Sleep(time.Minute)
-				told.require(t, "unsaved 0, available")
-				assert.Empty(t, storeGoroutines())
-			})
+			require.NoError(t, store.Upsert(ld.Features, flag("big", 2)))
+			time.Sleep(time.Minute)
+			told.require(t, "unsaved 0, available")
+			assert.Empty(t, storeGoroutines())
 		})
 	}
 }
@@ -162,23 +150,20 @@ func TestStatusListenerIsToldOfUnstorableItems(t *testing.T) {
 		"Init":               func(f *fixture, s ld.FeatureStore) error { return s.Init(allData(flag("big", 1))) },
 		"Init without it":    func(f *fixture, s ld.FeatureStore) error { return s.Init(allData()) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				told := new(toldStatuses)
-				store := f.newSDKStore(configLoggingTo(f.log), CacheTTL(0), StatusListener(told.listen))
-				require.NoError(t, store.Upsert(ld.Features, flagOfSize("big", 1, maxItemBytes)))
-				time.Sleep(time.Minute)
-				told.require(t, "unsaved 1, available")
-				require.NoError(t, f.newStore(DynamoClient(f.client)).Upsert(ld.Features, flag("big", 2)))
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			told := new(toldStatuses)
+			store := f.newSDKStore(configLoggingTo(f.log), CacheTTL(0), StatusListener(told.listen))
+			require.NoError(t, store.Upsert(ld.Features, flagOfSize("big", 1, maxItemBytes)))
+			time.Sleep(time.Minute)
+			told.require(t, "unsaved 1, available")
+			require.NoError(t, f.newStore(DynamoClient(f.client)).Upsert(ld.Features, flag("big", 2)))
 
-				require.NoError(t, end(f, store))
+			require.NoError(t, end(f, store))
 
-				time.Sleep(time.Minute)
-				told.require(t, "unsaved 0, available")
-				assert.Empty(t, f.log.ofStores("WARN"))
-				assert.Empty(t, storeGoroutines())
-			})
+			time.Sleep(time.Minute)
+			told.require(t, "unsaved 0, available")
+			assert.Empty(t, f.log.ofStores("WARN"))
+			assert.Empty(t, storeGoroutines())
 		})
 	}
 }
@@ -223,25 +208,6 @@ func TestStatusListenerMayTakeItsTimeAndUseTheStore(t *testing.T) {
 	})
 }
 
-// Nothing is left of what there was to tell.
-func TestClosedStoreTellsNothing(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		told := new(toldStatuses)
-		store := f.newStore(StatusListener(told.listen))
-		f.transport.setInterceptor(denying())
-		require.Error(t, store.Upsert(ld.Features, flag("f", 1)))
-		time.Sleep(time.Second)
-		told.require(t, "unsaved 1, PutItem features/f")
-		require.Error(t, store.Upsert(ld.Features, flag("g", 1))) // a second later it would be told
-		require.Error(t, store.(io.Closer).Close(), "two items are lost")
-		require.Error(t, store.Upsert(ld.Features, flag("h", 1)))
-		time.Sleep(time.Minute)
-		told.require(t)
-		assert.Empty(t, storeGoroutines())
-	})
-}
-
 // What follows is what the SDK's wrapper is told. A status that goes back and forth
 // can end in a crash of the application, see IsStoreAvailable.
 
@@ -249,26 +215,23 @@ func TestSDKIsToldOfAnOutageOnce(t *testing.T) {
 	t.Parallel()
 	for faultName, fault := range faults {
 		for _, modeName := range []string{"no cache", "cached, RefreshStaleValues"} {
-			t.Run(faultName+"/"+modeName, func(t *testing.T) {
-				t.Parallel()
-				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-					store := f.newSDKStore(configLoggingTo(f.log), outageModes[modeName]...)
-					f.transport.setInterceptor(failing(fault))
-					for i := range 20 {
-						require.Error(t, errors.Join(get(store, "unknown")(), store.Upsert(ld.Features, flag("f", i))))
-						_, err := store.All(experiments)
-						require.Error(t, err)
-						time.Sleep(time.Second)
-					}
-					f.requireStatusChanges(1, 0)
+			runWithTable(t, faultName+"/"+modeName, func(t *testing.T, f *fixture) {
+				store := f.newSDKStore(configLoggingTo(f.log), outageModes[modeName]...)
+				f.transport.setInterceptor(failing(fault))
+				for i := range 20 {
+					require.Error(t, errors.Join(get(store, "unknown")(), store.Upsert(ld.Features, flag("f", i))))
+					_, err := store.All(experiments)
+					require.Error(t, err)
+					time.Sleep(time.Second)
+				}
+				f.requireStatusChanges(1, 0)
 
-					f.transport.setInterceptor(nil)
-					timeUntil(t, "the end", f.hasEnded(1))
-					time.Sleep(sdkPollInterval + time.Millisecond)
-					f.requireStatusChanges(1, 1)
-					time.Sleep(time.Hour)
-					f.requireStatusChanges(1, 1)
-				})
+				f.transport.setInterceptor(nil)
+				timeUntil(t, "the end", f.hasEnded(1))
+				time.Sleep(sdkPollInterval + time.Millisecond)
+				f.requireStatusChanges(1, 1)
+				time.Sleep(time.Hour)
+				f.requireStatusChanges(1, 1)
 			})
 		}
 	}
@@ -276,7 +239,7 @@ func TestSDKIsToldOfAnOutageOnce(t *testing.T) {
 
 // The SDK reads no status during a write of its own, and takes a store that is
 // available for one that takes what it sends.
-func TestStoreIsUnavailableDuringWritesAndWhileOneWaits(t *testing.T) {
+func TestStoreIsUnavailableDuringWrites(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		action string
@@ -285,40 +248,20 @@ func TestStoreIsUnavailableDuringWritesAndWhileOneWaits(t *testing.T) {
 		"Upsert": {"PutItem", func(s ld.FeatureStore) func() error { return upsert(s, flag("f", 2)) }},
 		"Init":   {"BatchWriteItem", func(s ld.FeatureStore) func() error { return initWith(s, flag("f", 2)) }},
 	} {
-		t.Run(name+" under way", func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(CacheTTL(0), RequestTimeout(0))
-				write := f.holdRequest(c.action, "").during(c.write(store))
-				for range 10 {
-					f.transport.setInterceptor(denying("Query"))
-					_, err := store.All(experiments)
-					require.Error(t, err)
-					f.transport.setInterceptor(nil)
-					time.Sleep(denialPause + time.Second)
-					f.requireStatusChanges(1, 0)
-				}
-				write.finish()
-				time.Sleep(time.Second + sdkPollInterval)
-				f.requireStatusChanges(1, 1)
-			})
-		})
-		t.Run(name+" refused", func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(CacheTTL(0))
-				f.transport.setInterceptor(denying("PutItem", "BatchWriteItem"))
-				require.Error(t, c.write(store)())
-				for range 30 {
-					require.NoError(t, all(store)())
-					time.Sleep(time.Second)
-				}
-				f.requireStatusChanges(1, 0)
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			store := f.newStore(CacheTTL(0), RequestTimeout(0))
+			write := f.holdRequest(c.action, "").during(c.write(store))
+			for range 10 {
+				f.transport.setInterceptor(denying("Query"))
+				_, err := store.All(experiments)
+				require.Error(t, err)
 				f.transport.setInterceptor(nil)
-				timeUntil(t, "the end", f.hasEnded(1))
-				time.Sleep(sdkPollInterval)
-				f.requireStatusChanges(1, 1)
-			})
+				time.Sleep(denialPause + time.Second)
+				f.requireStatusChanges(1, 0)
+			}
+			write.finish()
+			time.Sleep(time.Second + sdkPollInterval)
+			f.requireStatusChanges(1, 1)
 		})
 	}
 }
@@ -352,119 +295,5 @@ func TestStoreIsAvailableOnceForEachWrite(t *testing.T) {
 			time.Sleep(time.Second)
 			f.requireStatusChanges(i+2, i+2)
 		}
-	})
-}
-
-// What no retry mends is no outage to the SDK either.
-func TestSDKIsNotToldOfItems(t *testing.T) {
-	t.Parallel()
-	for name, options := range outageModes {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(options...)
-				for key, attributes := range malformedRows {
-					f.putFlagRow(key, attributes)
-				}
-				for version := range 3 {
-					for key := range malformedRows {
-						require.NoError(t, get(store, key)())
-					}
-					require.NoError(t, all(store)())
-					require.NoError(t, store.Upsert(ld.Features, flagOfSize("big", version, maxItemBytes)))
-					require.NoError(t, store.Upsert(ld.Features, flag("", version)))
-					require.NoError(t, store.Upsert(ld.Features, flag("item-null", version)))
-					time.Sleep(2 * time.Second)
-				}
-				require.NoError(t, store.Init(allData(flagOfSize("big", 4, maxItemBytes), flag("f", 3))))
-				time.Sleep(time.Minute)
-				f.requireStatusChanges(1, 0)
-				assert.Empty(t, f.log.ofStores("WARN"))
-			})
-		})
-	}
-}
-
-// The SDK asks a store that it has closed until the answer is yes.
-func TestClosedStoreIsAvailable(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		opts, err := newOptions(f.table, []FeatureStoreOption{ClientConfig(f.awsConfig(f.transport))})
-		require.NoError(t, err)
-		client, err := opts.newClient()
-		require.NoError(t, err)
-		store := opts.newStore(client, configLoggingTo(f.log).Loggers)
-		f.transport.setInterceptor(failing(unknownHost))
-		_, err = store.GetInternal(ld.Features, "f")
-		require.Error(t, err)
-		assert.False(t, store.IsStoreAvailable())
-		require.NoError(t, store.Close())
-		for range 3 {
-			assert.True(t, store.IsStoreAvailable())
-		}
-	})
-}
-
-// A client whose stream is refused never reads the SDK's channel of status changes.
-func TestClientWhoseStreamIsRefusedClosesAfterShortOutages(t *testing.T) {
-	t.Parallel()
-	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-		require.NoError(t, f.newStore(Logger(&logLines{})).Init(allData(flag("f", 1))))
-		client, err := ld.MakeCustomClient("key", f.clientConfig(func(r *http.Request) *http.Response {
-			return withStatus(r, http.StatusUnauthorized, http.NoBody, nil)
-		}, CacheTTL(0)), time.Minute)
-		require.Error(t, err)
-		for range 12 {
-			f.transport.setInterceptor(failing(unknownHost))
-			_, err := client.BoolVariation("f", ld.NewUser("u"), false)
-			require.Error(t, err)
-			time.Sleep(time.Second)
-			f.transport.setInterceptor(nil)
-			time.Sleep(10 * time.Second)
-			_, err = client.BoolVariation("f", ld.NewUser("u"), false)
-			require.NoError(t, err)
-		}
-		f.requireStatusChanges(2, 1)
-		require.NoError(t, client.Close())
-	})
-}
-
-// During an Init the SDK does not read that channel either.
-func TestClientClosesDuringAThrottledInit(t *testing.T) {
-	t.Parallel()
-	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-		require.NoError(t, f.newStore(Logger(&logLines{})).Init(allData(flag("f", 1))))
-		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-			switch {
-			case r.action == "BatchWriteItem":
-				time.Sleep(900 * time.Millisecond) // so that all attempts take longer than the test
-				return unprocessed(r)
-			case strings.Contains(string(r.body), `"throttled"`):
-				return throttled(r)
-			default:
-				return send()
-			}
-		})
-		var streams []*io.PipeWriter
-		body := payload(t, flag("f", 2))
-		client, err := ld.MakeCustomClient("key", f.clientConfig(func(r *http.Request) *http.Response {
-			events, stream := io.Pipe()
-			if streams = append(streams, stream); len(streams) > 1 {
-				_ = stream.Close() // after Close nobody takes an event from the SDK's stream
-			}
-			go func() { _, _ = io.WriteString(stream, "event: put\ndata: {\"path\":\"/\",\"data\":"+body+"}\n\n") }()
-			return withStatus(r, http.StatusOK, events, http.Header{"Content-Type": {"text/event-stream"}})
-		}, CacheTTL(0), ClientConfig(aws.NewConfig().WithMaxRetries(0))), time.Second)
-		require.ErrorIs(t, err, ld.ErrInitializationTimeout)
-		for range 12 {
-			_, err := client.BoolVariation("throttled", ld.NewUser("u"), false)
-			require.Error(t, err)
-			time.Sleep(600 * time.Millisecond)
-		}
-		require.NotEmpty(t, f.transport.recorded("BatchWriteItem"))
-		f.requireStatusChanges(0, 0)
-		require.NoError(t, client.Close())
-		require.NoError(t, streams[0].Close())
-		time.Sleep(time.Minute) // for what the SDK has begun
 	})
 }

@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -19,38 +19,17 @@ import (
 func TestInfoLines(t *testing.T) {
 	t.Parallel()
 	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-		infos := func() (infos []string) {
-			for _, line := range f.log.all() {
-				if strings.Contains(line, "INFO: DynamoDBFeatureStore:") {
-					infos = append(infos, line)
-				}
-			}
-			f.log.mu.Lock()
-			defer f.log.mu.Unlock()
-			f.log.lines = nil
-			return infos
-		}
 		store := f.newSDKStore(configLoggingTo(f.log), Prefix("p"))
-		f.newStore()
-		lines := infos()
-		require.Len(t, lines, 2)
-		assert.Contains(t, lines[0], f.table)
-		assert.Contains(t, lines[0], `"p"`)
-		assert.Contains(t, lines[1], f.table)
-
-		for _, c := range []struct {
-			items []ld.VersionedData
-			tells string
-		}{
-			{[]ld.VersionedData{flag("a", 1), flag("b", 1), segment("s", 1)}, "with 3 items: wrote 3, deleted 0, left 0 alone"},
-			{[]ld.VersionedData{flag("a", 1), flag("b", 2)}, "with 2 items: wrote 1, deleted 1, left 1 alone"},
-			{nil, "with 0 items: wrote 0, deleted 2, left 0 alone"},
+		require.NoError(t, store.Init(allData(flag("a", 1), flag("b", 1), segment("s", 1))))
+		require.NoError(t, store.Init(allData(flag("a", 1), flag("b", 2))))
+		lines := f.log.all()
+		require.Len(t, lines, 3)
+		for i, tells := range []string{
+			`under the prefix "p"`, "with 3 items: wrote 3, deleted 0, left 0 alone", "with 2 items: wrote 1, deleted 1, left 1 alone",
 		} {
-			require.NoError(t, store.Init(allData(c.items...)))
-			lines := infos()
-			require.Len(t, lines, 1)
-			assert.Contains(t, lines[0], c.tells)
-			assert.Contains(t, lines[0], f.table)
+			assert.Contains(t, lines[i], "INFO: DynamoDBFeatureStore: ")
+			assert.Contains(t, lines[i], f.table)
+			assert.Contains(t, lines[i], tells)
 		}
 	})
 }
@@ -79,66 +58,43 @@ func TestLookAtStart(t *testing.T) {
 		"no table":       {prepare: fail(failing(refusals["missing table"].answer)), config: daemon, warning: "can't be used", outage: true},
 		"a denial":       {prepare: fail(denying()), config: daemon, warning: "can't be used", outage: true},
 		"no connection":  {prepare: fail(failing(noConnection)), config: daemon, warning: "can't be used", outage: true},
-		"no answer":      {prepare: fail(failing(blackHole)), config: daemon, warning: "can't be used", outage: true},
 		"a denial of $inited alone": {prepare: func(f *fixture) {
 			initialized(f)
 			f.transport.setInterceptor(onPartition("p:$inited", "GetItem", refusals["access denied"].answer))
 		}, config: daemon},
-		"offline":                        {config: ld.Config{Offline: true, UseLdd: true}, quiet: true},
-		"connected, an empty table":      {config: connected},
-		"connected, no connection":       {prepare: fail(failing(noConnection)), config: connected, warning: "can't be used", outage: true},
-		"connected, no table":            {prepare: fail(failing(refusals["missing table"].answer)), config: connected, warning: "can't be used", outage: true},
-		"connected, no permission":       {prepare: fail(denying()), config: connected, warning: "can't be used", outage: true},
-		"connected, with the permission": {prepare: initialized, config: connected},
+		"offline":                   {config: ld.Config{Offline: true, UseLdd: true}, quiet: true},
+		"connected, an empty table": {config: connected},
+		"connected, no connection":  {prepare: fail(failing(noConnection)), config: connected, warning: "can't be used", outage: true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				if c.prepare != nil {
-					c.prepare(f)
-				}
-				f.transport.reset()
-				told := new(toldStatuses)
-				c.config.Loggers = configLoggingTo(f.log).Loggers
-				var store ld.FeatureStore
-				assert.Zero(t, elapsed(func() { store = f.newSDKStore(c.config, Prefix("p"), StatusListener(told.listen)) }))
-				time.Sleep(10 * time.Second)
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			if c.prepare != nil {
+				c.prepare(f)
+			}
+			f.transport.reset()
+			told := new(toldStatuses)
+			c.config.Loggers = configLoggingTo(f.log).Loggers
+			var store ld.FeatureStore
+			assert.Zero(t, elapsed(func() { store = f.newSDKStore(c.config, Prefix("p"), StatusListener(told.listen)) }))
+			time.Sleep(10 * time.Second)
 
-				assert.Equal(t, c.quiet, len(f.transport.recorded()) == 0)
-				assert.Empty(t, f.transport.writes())
-				if c.warning == "" {
-					assert.Empty(t, f.log.ofStores())
-				} else {
-					assert.Len(t, f.log.ofStores("WARN", c.warning), 1)
-					assert.Len(t, f.log.ofStores(), 1)
-				}
-				assert.Equal(t, c.outage, len(storeGoroutines()) > 0)
-				if c.outage {
-					told.require(t, "GetItem p:features/$probe")
-					f.transport.setInterceptor(nil)
-					timeUntil(t, "the end", f.hasEnded(1))
-				}
-				require.NoError(t, store.(io.Closer).Close())
-				assert.Empty(t, storeGoroutines())
-			})
+			assert.Equal(t, c.quiet, len(f.transport.recorded()) == 0)
+			assert.Empty(t, f.transport.writes())
+			if c.warning == "" {
+				assert.Empty(t, f.log.ofStores())
+			} else {
+				assert.Len(t, f.log.ofStores("WARN", c.warning), 1)
+				assert.Len(t, f.log.ofStores(), 1)
+			}
+			assert.Equal(t, c.outage, len(storeGoroutines()) > 0)
+			if c.outage {
+				told.require(t, "GetItem p:features/$probe")
+				f.transport.setInterceptor(nil)
+				timeUntil(t, "the end", f.hasEnded(1))
+			}
+			require.NoError(t, store.(io.Closer).Close())
+			assert.Empty(t, storeGoroutines())
 		})
 	}
-}
-
-func TestLookAtStartEndsWithClose(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		f.newStore() // the deprecated constructor doesn't look: it knows nothing of the mode
-		synctest.Wait()
-		assert.Empty(t, f.transport.recorded())
-		f.transport.setInterceptor(failing(blackHole))
-		store := f.newSDKStore(ld.Config{UseLdd: true, Loggers: configLoggingTo(f.log).Loggers})
-		synctest.Wait()
-		require.NotEmpty(t, f.transport.recorded())
-		assert.Zero(t, elapsed(func() { require.NoError(t, store.(io.Closer).Close()) }))
-		assert.Empty(t, storeGoroutines())
-		assert.Empty(t, f.log.ofStores())
-	})
 }
 
 // An SDK client is ready when the Init has returned.
@@ -146,35 +102,35 @@ func TestConnectedStartDuringAnOutage(t *testing.T) {
 	t.Parallel()
 	for faultName, fault := range faults {
 		for modeName, options := range outageModes {
-			t.Run(faultName+"/"+modeName, func(t *testing.T) {
-				t.Parallel()
-				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-					f.transport.setInterceptor(failing(fault))
-					config := ld.Config{Loggers: configLoggingTo(f.log).Loggers}
-					store := f.newSDKStore(config, options...)
+			runWithTable(t, faultName+"/"+modeName, func(t *testing.T, f *fixture) {
+				f.transport.setInterceptor(failing(fault))
+				config := ld.Config{Loggers: configLoggingTo(f.log).Loggers}
+				store := f.newSDKStore(config, options...)
 
-					assert.LessOrEqual(t, elapsed(func() { require.NoError(t, store.Init(allData(flag("f", 1), segment("s", 1)))) }), time.Second)
+				assert.LessOrEqual(t, elapsed(func() { require.NoError(t, store.Init(allData(flag("f", 1), segment("s", 1)))) }), time.Second)
 
-					longest := time.Duration(0)
-					if modeName == "no cache" {
-						longest = 3 * DefaultRequestTimeout // one for each read, until the failure is known
-					}
-					assert.LessOrEqual(t, elapsed(func() {
-						assert.True(t, store.Initialized())
-						assertHas(t, store, flag("f", 1))
-						assertGet(t, store, ld.Segments, "s", segment("s", 1))
-					}), longest)
-					assert.LessOrEqual(t, elapsed(func() { require.NoError(t, store.Upsert(ld.Features, flag("f", 2))) }), time.Second)
-					assertHas(t, store, flag("f", 2))
-					time.Sleep(20 * time.Second)
-					assertHas(t, store, flag("f", 2))
-					assert.Len(t, f.log.ofStores("WARN:", "can't be used"), 1)
-					f.requireStatusChanges(0, 0)
+				longest := time.Duration(0)
+				switch modeName { // until the failure is known
+				case "no cache", "cached, EvictStaleValues":
+					longest = 3 * DefaultRequestTimeout // one for each read
+				case "cached, RefreshStaleValues":
+					longest = getPatience
+				}
+				assert.LessOrEqual(t, elapsed(func() {
+					assert.True(t, store.Initialized())
+					assertHas(t, store, flag("f", 1))
+					assertGet(t, store, ld.Segments, "s", segment("s", 1))
+				}), longest)
+				assert.LessOrEqual(t, elapsed(func() { require.NoError(t, store.Upsert(ld.Features, flag("f", 2))) }), DefaultRequestTimeout)
+				assertHas(t, store, flag("f", 2))
+				time.Sleep(20 * time.Second)
+				assertHas(t, store, flag("f", 2))
+				assert.Len(t, f.log.ofStores("WARN:", "can't be used"), 1)
+				f.requireStatusChanges(0, 0)
 
-					f.transport.setInterceptor(nil)
-					assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), 6*time.Second)
-					f.requireHolds([]ld.VersionedData{flag("f", 2), segment("s", 1)})
-				})
+				f.transport.setInterceptor(nil)
+				assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), 6*time.Second)
+				f.requireHolds([]ld.VersionedData{flag("f", 2), segment("s", 1)})
 			})
 		}
 	}
@@ -184,38 +140,36 @@ func TestConnectedStartDuringAnOutage(t *testing.T) {
 // nothing but reads met that.
 func TestTableThatComesBackEmptyIsFilled(t *testing.T) {
 	t.Parallel()
-	items := append(numberedFlags("f", 50), segment("s", 1))
+	items := slices.Clip(append(numberedFlags("f", 50), segment("s", 1)))
 	for faultName, fault := range faults {
 		for modeName, options := range outageModes {
 			if modeName == "no cache" {
 				continue // see TestLostDataSetWithoutACache
 			}
-			t.Run(faultName+"/"+modeName, func(t *testing.T) {
-				t.Parallel()
-				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-					store, daemon := f.newSDKStore(configLoggingTo(f.log), options...), f.newStore(CacheTTL(0), Logger(&logLines{}))
-					require.NoError(t, store.Init(allData(append(items, flag("updated", 1), flag("deleted", 1))...)))
-					require.NoError(t, store.Upsert(ld.Features, flag("updated", 2)))
-					require.NoError(t, store.Delete(ld.Features, "deleted", 2))
-					f.transport.setInterceptor(failing(fault))
-					_, err := store.Get(experiments, "x")
-					require.Error(t, err)
-					require.Error(t, all(daemon)())
-					time.Sleep(time.Minute)
-					require.NoError(t, f.clear())
+			runWithTable(t, faultName+"/"+modeName, func(t *testing.T, f *fixture) {
+				store, daemon := f.newSDKStore(configLoggingTo(f.log), options...), f.newStore(CacheTTL(0), Logger(&logLines{}))
+				require.NoError(t, store.Init(allData(append(items, flag("updated", 1), flag("deleted", 1))...)))
+				require.NoError(t, store.Upsert(ld.Features, flag("updated", 2)))
+				require.NoError(t, store.Delete(ld.Features, "deleted", 2))
+				f.transport.setInterceptor(failing(fault))
+				_, err := store.Get(experiments, "x")
+				require.Error(t, err)
+				require.Error(t, all(daemon)())
+				time.Sleep(time.Minute)
+				require.NoError(t, f.clear())
 
-					f.transport.setInterceptor(nil)
-					assert.LessOrEqual(t, timeUntil(t, "the data set", func() bool { return len(f.rows()) == len(items)+3 }), 5*time.Second+timeStep)
+				f.transport.setInterceptor(nil)
+				assert.LessOrEqual(t, timeUntil(t, "the data set", func() bool { return len(f.rows()) == len(items)+3 }), 5*time.Second+timeStep)
 
-					f.requireHolds(append(items, flag("updated", 2), deletedFlag("deleted", 2)))
-					for _, s := range []ld.FeatureStore{store, daemon} {
-						assertAll(t, s, ld.Features, append(numberedFlags("f", 50), flag("updated", 2))...)
-					}
-					timeUntil(t, "the end", f.hasEnded(1))
-					time.Sleep(time.Minute)
-					assert.Empty(t, storeGoroutines())
-					assert.Len(t, f.log.ofStores("has lost its data set"), 1)
-				})
+				f.requireHolds(append(items, flag("updated", 2), deletedFlag("deleted", 2)))
+				time.Sleep(2 * DefaultRequestTimeout) // the daemon looks on its own
+				for _, s := range []ld.FeatureStore{store, daemon} {
+					assertAll(t, s, ld.Features, append(numberedFlags("f", 50), flag("updated", 2))...)
+				}
+				timeUntil(t, "the end", f.hasEnded(1))
+				time.Sleep(time.Minute)
+				assert.Empty(t, storeGoroutines())
+				assert.Len(t, f.log.ofStores("has lost its data set"), 1)
 			})
 		}
 	}
@@ -232,22 +186,19 @@ func TestDataSetThatVanishesIsWrittenAgain(t *testing.T) {
 			if !strings.HasPrefix(modeName, "cached, ") {
 				continue // nobody reads what is cached forever
 			}
-			t.Run(readName+"/"+modeName, func(t *testing.T) {
-				t.Parallel()
-				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-					store := f.newSDKStore(configLoggingTo(f.log), options...)
-					require.NoError(t, store.Init(allData(items...)))
-					require.NoError(t, f.clear())
-					time.Sleep(2 * time.Second)
+			runWithTable(t, readName+"/"+modeName, func(t *testing.T, f *fixture) {
+				store := f.newSDKStore(configLoggingTo(f.log), options...)
+				require.NoError(t, store.Init(allData(items...)))
+				require.NoError(t, f.clear())
+				time.Sleep(2 * time.Second)
 
-					require.NoError(t, read(store)())
-					time.Sleep(time.Second)
+				require.NoError(t, read(store)())
+				time.Sleep(time.Second)
 
-					f.requireHolds(items)
-					assertAll(t, store, ld.Features, numberedFlags("f", 50)...)
-					assertGet(t, store, ld.Features, "f-1", flag("f-1", 1))
-					f.requireStatusChanges(0, 0)
-				})
+				f.requireHolds(items)
+				assertAll(t, store, ld.Features, numberedFlags("f", 50)...)
+				assertGet(t, store, ld.Features, "f-1", flag("f-1", 1))
+				f.requireStatusChanges(0, 0)
 			})
 		}
 	}
@@ -276,60 +227,31 @@ func TestLostDataSetWithoutACache(t *testing.T) {
 	})
 }
 
-// Single rows that are gone while $inited is there were deleted by somebody.
-func TestRowsThatVanishAloneStayAway(t *testing.T) {
-	t.Parallel()
-	for modeName, options := range outageModes {
-		if modeName == "cached forever" {
-			continue
-		}
-		t.Run(modeName, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store := f.newSDKStore(configLoggingTo(f.log), options...)
-				require.NoError(t, store.Init(allData(flag("f", 1), flag("g", 1))))
-				f.deleteRow(rowKey{"features", "f"})
-				f.transport.reset()
-				for range 3 {
-					time.Sleep(2 * time.Second)
-					require.NoError(t, get(store, "f")())
-				}
-				synctest.Wait()
-				assertGet(t, store, ld.Features, "f", nil)
-				assert.Empty(t, f.transport.writes())
-			})
-		})
-	}
-}
-
 // A process in daemon mode writes nothing, whatever it finds.
 func TestDaemonNeverWrites(t *testing.T) {
 	t.Parallel()
 	for modeName, options := range outageModes {
-		t.Run(modeName, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
-				f.transport.reset()
-				store := f.newSDKStore(ld.Config{UseLdd: true, Loggers: configLoggingTo(f.log).Loggers}, options...)
-				read := func() { _, _ = get(store, "f")(), all(store)() }
+		runWithTable(t, modeName, func(t *testing.T, f *fixture) {
+			require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
+			f.transport.reset()
+			store := f.newSDKStore(ld.Config{UseLdd: true, Loggers: configLoggingTo(f.log).Loggers}, options...)
+			read := func() { _, _ = get(store, "f")(), all(store)() }
+			read()
+			for _, fault := range []reply{noConnection, throttled, refusals["access denied"].answer} {
+				f.transport.setInterceptor(failing(fault))
+				time.Sleep(2 * time.Second)
 				read()
-				for _, fault := range []reply{noConnection, throttled, refusals["access denied"].answer} {
-					f.transport.setInterceptor(failing(fault))
-					time.Sleep(2 * time.Second)
-					read()
-					_, err := store.Get(experiments, "x")
-					require.Error(t, err)
-					time.Sleep(time.Minute)
-					require.NoError(t, f.clear())
-					f.transport.setInterceptor(nil)
-					time.Sleep(10 * time.Second)
-					read()
-				}
-				time.Sleep(time.Hour)
-				assert.Empty(t, f.transport.writes())
-				assert.Empty(t, storeGoroutines())
-			})
+				_, err := store.Get(experiments, "x")
+				require.Error(t, err)
+				time.Sleep(time.Minute)
+				require.NoError(t, f.clear())
+				f.transport.setInterceptor(nil)
+				time.Sleep(10 * time.Second)
+				read()
+			}
+			time.Sleep(time.Hour)
+			assert.Equal(t, readActions, f.transport.actions())
+			assert.Empty(t, storeGoroutines())
 		})
 	}
 }

@@ -23,8 +23,10 @@ func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) err
 		plan[i] = newKindPlan(s.replica(collection.Kind), collection.Items)
 	}
 	s.keepInit(plan)
-	err := s.inTurn(allWrites, func(ctx context.Context) error { return s.init(ctx, plan) })
-	return s.unsavedError(err, "init")
+	if err := s.inTurn(allWrites, func(ctx context.Context) error { return s.init(ctx, plan) }); err != nil {
+		return s.unsavedError("init", err)
+	}
+	return nil
 }
 
 // keepInit stores what an Init brings, so that it is served and waits.
@@ -132,9 +134,11 @@ func (s *store) carryOut(ctx context.Context, plan []*kindPlan) error {
 
 func (s *store) putInited(ctx context.Context, run runner) error {
 	key := s.initedKey()
-	return run(ctx, target{putItem, key}, func() error {
-		return s.table.putInited(ctx, key)
-	})
+	err := run(ctx, target{putItem, key}, func() error { return s.table.putInited(ctx, key) })
+	if err == nil {
+		s.data.wasThere.Store(true)
+	}
+	return err
 }
 
 // compare takes from a plan what the table has already.

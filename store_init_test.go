@@ -2,11 +2,12 @@ package lddynamodb
 
 import (
 	"fmt"
-	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -57,9 +58,7 @@ func TestInitWritesOnlyWhatChanged(t *testing.T) {
 		"a row whose version is a string":       {row: rawItem{versionAttribute: text("1"), itemAttribute: text(encoded)}},
 		"a row without a version":               {row: rawItem{itemAttribute: text(encoded)}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			items := make(map[string]ld.VersionedData)
 			for _, item := range numberedFlags("f", 100) {
 				items[nameOf(item)] = item
@@ -91,30 +90,6 @@ func TestInitWritesOnlyWhatChanged(t *testing.T) {
 	}
 }
 
-func TestInitLeavesOtherRowsAlone(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	for _, key := range []rowKey{
-		{"other:features", "f"}, {"p:features:x", "f"}, {"p:p:features", "f"}, {"p", "f"},
-		{"features", "f"}, {"segments", "s"}, {"$inited", "$inited"}, {"other:$inited", "other:$inited"},
-		{"p:experiments", "kind that is not in the data"}, {"p:$inited", "another row of this prefix"},
-	} {
-		f.putRow(key.attributes())
-	}
-	before := f.rows()
-	store := f.newStore(Prefix("p"))
-
-	require.NoError(t, store.Init(allData(flag("f", 1), flag("obsolete", 1), segment("s", 1))))
-	require.NoError(t, store.Init(allData(flag("f", 1), segment("s", 1))))
-
-	after := f.rows()
-	for _, own := range []string{"p:features/f", "p:segments/s", "p:$inited/p:$inited"} {
-		assert.Contains(t, after, own)
-		delete(after, own)
-	}
-	assert.Equal(t, before, after)
-}
-
 func TestInitReplacesAndDeletesMalformedRows(t *testing.T) {
 	t.Parallel()
 	f := newMalformedFixture(t)
@@ -144,9 +119,7 @@ func TestInitKeepsBatchesUnderDynamoDBsLimits(t *testing.T) {
 		large[i] = item
 	}
 	for name, data := range map[string][]ld.VersionedData{"large items": large, "small items": numberedFlags("small", 60)} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			store := f.newStore(RequestTimeout(hangGuard)) // DynamoDB Local can take its time with large items
 
 			require.NoError(t, store.Init(allData(data...)))
@@ -187,78 +160,140 @@ func TestInitFailsInTheMiddle(t *testing.T) {
 		"access denied": refusals["access denied"].answer,
 	} {
 		for _, who := range []string{"by itself", "by another process"} {
-			t.Run(faultName+"/"+who, func(t *testing.T) {
-				t.Parallel()
-				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-					store := f.newStore()
-					data := append(numberedFlags("f", 20*maxBatchRequests), segment("s", 1))
-					var batches atomic.Int64
-					f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-						if r.action == "PutItem" || (r.action == "BatchWriteItem" && batches.Add(1) > 5) {
-							return fault(r)
-						}
-						return send()
-					})
-
-					require.ErrorContains(t, store.Init(allData(data...)), fmt.Sprintf(" of %d changed items: ", len(data)))
-					assertAll(t, store, ld.Features, data[:len(data)-1]...)
-
-					rows := f.rows()
-					assert.NotEmpty(t, rows)
-					assert.Less(t, len(rows), len(data))
-					assert.NotContains(t, rows, initedKey+"/"+initedKey)
-					assert.False(t, f.newStore(DynamoClient(f.client)).Initialized())
-
-					f.transport.setInterceptor(nil)
-					if who == "by itself" {
-						time.Sleep(time.Minute)
-					} else {
-						require.NoError(t, f.newStore(DynamoClient(f.client)).Init(allData(data...)))
+			runWithTable(t, faultName+"/"+who, func(t *testing.T, f *fixture) {
+				store := f.newStore()
+				data := append(numberedFlags("f", 20*maxBatchRequests), segment("s", 1))
+				var batches atomic.Int64
+				f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+					if r.action == "PutItem" || (r.action == "BatchWriteItem" && batches.Add(1) > 5) {
+						return fault(r)
 					}
-					f.requireHolds(data)
+					return send()
 				})
+
+				require.ErrorContains(t, store.Init(allData(data...)), fmt.Sprintf(" of %d changed items: ", len(data)))
+				assertAll(t, store, ld.Features, data[:len(data)-1]...)
+
+				rows := f.rows()
+				assert.NotEmpty(t, rows)
+				assert.Less(t, len(rows), len(data))
+				assert.NotContains(t, rows, initedKey+"/"+initedKey)
+				assert.False(t, f.newStore(DynamoClient(f.client)).Initialized())
+
+				f.transport.setInterceptor(nil)
+				if who == "by itself" {
+					time.Sleep(time.Minute)
+				} else {
+					require.NoError(t, f.newStore(DynamoClient(f.client)).Init(allData(data...)))
+				}
+				f.requireHolds(data)
 			})
 		}
 	}
 }
 
-// A process that may write the row that says that the data set is complete, but not
-// read it, is not for ever in an outage because of that.
-func TestInitIfInitedCannotBeRead(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		notInited := onPartition(initedKey, "GetItem", refusals["access denied"].answer)
-		f.transport.setInterceptor(notInited)
-		store := f.newStore()
-		require.False(t, store.Initialized())
-
-		require.NoError(t, store.Init(allData(flag("f", 1))))
-
-		time.Sleep(time.Second)
-		assert.Len(t, f.log.ofStores("WARN:", "can't be used"), 1)
-		assert.True(t, f.hasEnded(1)())
-		assert.True(t, store.Initialized())
-
-		f.transport.setInterceptor(failing(noConnection))
-		require.Error(t, store.Upsert(ld.Features, flag("f", 2)))
-		time.Sleep(2 * DefaultRequestTimeout)
-		f.transport.setInterceptor(notInited)
-		time.Sleep(time.Minute)
-		assert.True(t, f.hasEnded(2)())
-		assert.Len(t, f.log.ofStores(), 4)
-		assert.Empty(t, storeGoroutines())
-	})
+// A writeLog notes when each row was first sent, and when DynamoDB had stored or
+// deleted it.
+type writeLog struct {
+	mu           sync.Mutex
+	clock        int
+	sent, stored map[string]int // by "namespace/key"
+	deletes      map[string]bool
 }
 
-func TestInitThatCloseEnds(t *testing.T) {
+func (l *writeLog) intercept(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+	requests := r.writeRequests()
+	rows := rowNames(requests)
+	done, again := rows, false
+	l.mu.Lock()
+	l.clock++
+	for i, name := range rows {
+		if _, again = l.sent[name]; !again {
+			l.sent[name], l.deletes[name] = l.clock, requests[i].DeleteRequest != nil
+		}
+	}
+	l.mu.Unlock()
+	var response *http.Response
+	var err error
+	if again || r.action != "BatchWriteItem" {
+		response, err = send()
+	} else { // each batch is throttled once
+		done = rows[:len(rows)/2]
+		response, err = sendPart(r, len(done), send)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.clock++
+	for _, name := range done {
+		l.stored[name] = l.clock
+	}
+	return response, err
+}
+
+// rank is in which order rows are written: what is obsolete is deleted at the end, and
+// then the table is said to be complete.
+func (l *writeLog) rank(name string) int {
+	namespace, _, _ := strings.Cut(name, "/")
+	if l.deletes[name] {
+		return 3
+	}
+	return slices.Index([]string{"segments", "features", "experiments", "", initedKey}, namespace)
+}
+
+// A process that reads the table during an Init never meets a flag without what the
+// flag needs. Prerequisites may be missing, and lead in cycles.
+func TestInitWritesInAnOrderThatOtherProcessesCanRelyOn(t *testing.T) {
 	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		f.transport.setInterceptor(holding(t, flag("f", 1)))
-		store := f.newStore()
-		call := f.holdRequest("Query", "features").during(initWith(store, flag("f", 2)))
-		assertGet(t, store, ld.Features, "f", flag("f", 2))
-		require.ErrorContains(t, store.(io.Closer).Close(), "closed before 1 items")
-		require.Error(t, <-call.result)
-		assertGet(t, store, ld.Features, "f", flag("f", 1))
-	})
+	const flags, before, missing = 60, 20, 100
+	for i := range 10 {
+		runOnTable(t, fmt.Sprint(i), func(t *testing.T, f *fixture) {
+			random := rand.New(rand.NewPCG(1, uint64(i)))
+			prerequisites := make([]int, flags)
+			var items, obsolete []ld.VersionedData
+			for n := range flags {
+				prerequisites[n] = random.IntN(n + 1) // itself is a cycle
+				items = append(items, flag(fmt.Sprint(n), 1, fmt.Sprint(prerequisites[n]), fmt.Sprint(missing)))
+				obsolete = append(obsolete, flag(fmt.Sprint("obsolete-", n), 1), segment(fmt.Sprint("obsolete-", n), 1))
+			}
+			items[0] = flag("0", 1, fmt.Sprint(flags-1)) // and so is this
+			random.Shuffle(before, func(a, b int) { obsolete[a], obsolete[b] = obsolete[b], obsolete[a] })
+			items = append(items, segment("s", 1), &experiment{ID: "x"})
+			store := f.newStore(CacheTTL(0))
+			require.NoError(t, store.Init(allKinds(append(obsolete, items[:before]...)...)))
+			f.deleteRow(rowKey{initedKey, initedKey}) // as it is where that Init has failed
+			log := &writeLog{sent: map[string]int{}, stored: map[string]int{}, deletes: map[string]bool{}}
+			f.transport.setInterceptor(log.intercept)
+
+			require.NoError(t, store.Init(allKinds(items...)))
+
+			assert.Len(t, log.stored, len(items)-before+len(obsolete)+1, "just what differs is written")
+			f.requireHolds(items)
+			for earlier, stored := range log.stored {
+				for later, sent := range log.sent {
+					if log.rank(earlier) < log.rank(later) {
+						assert.Less(t, stored, sent, "%s was sent before %s was stored", later, earlier)
+					}
+				}
+			}
+			for n := before; n < flags; n++ {
+				if p := prerequisites[n]; p >= before && p != n {
+					assert.Less(t, log.stored[fmt.Sprint("features/", p)], log.sent[fmt.Sprint("features/", n)], "%d needs %d", n, p)
+				}
+			}
+		})
+	}
+}
+
+// A chain of prerequisites takes as many batches one after the other as it is deep.
+func TestInitOfAChainOfPrerequisites(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	const depth = 50
+	var data []ld.VersionedData
+	for i := range depth {
+		data = append(data, flag(fmt.Sprint(i), 1, fmt.Sprint(i+1)))
+	}
+	require.NoError(t, f.newStore().Init(allData(data...)))
+	assert.Len(t, f.transport.recorded("BatchWriteItem"), depth)
+	f.requireHolds(data)
 }

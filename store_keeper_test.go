@@ -1,12 +1,8 @@
 package lddynamodb
 
 import (
-	"fmt"
-	"io"
 	"maps"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,8 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/aws/aws-sdk-go/aws"
-	"github.com/aws/aws-sdk-go/aws/credentials"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -39,33 +33,30 @@ func TestWhenAndWhatTheKeeperAsks(t *testing.T) {
 			[]time.Duration{100, 5500, 10500, 15500}},
 		"All, denied": {denying("Query"), all, `"Limit":1,`, []time.Duration{100, 5500, 10500, 15500}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(CacheTTL(0))
-				var mu sync.Mutex // for what follows
-				var times []time.Duration
-				var began time.Time
-				f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-					mu.Lock()
-					defer mu.Unlock()
-					if !began.IsZero() {
-						assert.Contains(t, string(r.body), c.asks)
-						times = append(times, time.Since(began)/time.Millisecond)
-					}
-					return c.fault(r, send)
-				})
-				require.Error(t, c.call(store)())
-				synctest.Wait()
-				mu.Lock()
-				began = time.Now()
-				mu.Unlock()
-				time.Sleep(c.times[len(c.times)-1]*time.Millisecond + time.Millisecond)
-				synctest.Wait()
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
+			store := f.newStore(CacheTTL(0))
+			var mu sync.Mutex // for what follows
+			var times []time.Duration
+			var began time.Time
+			f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
 				mu.Lock()
 				defer mu.Unlock()
-				assert.Equal(t, c.times, times)
+				if !began.IsZero() {
+					assert.Contains(t, string(r.body), c.asks)
+					times = append(times, time.Since(began)/time.Millisecond)
+				}
+				return c.fault(r, send)
 			})
+			require.Error(t, c.call(store)())
+			synctest.Wait()
+			mu.Lock()
+			began = time.Now()
+			mu.Unlock()
+			time.Sleep(c.times[len(c.times)-1]*time.Millisecond + time.Millisecond)
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			assert.Equal(t, c.times, times)
 		})
 	}
 }
@@ -73,23 +64,20 @@ func TestWhenAndWhatTheKeeperAsks(t *testing.T) {
 func TestProbesNeverPileUp(t *testing.T) {
 	t.Parallel()
 	for name, timeout := range map[string]time.Duration{"default": DefaultRequestTimeout, "none": 0, "long": 30 * time.Second} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(CacheTTL(0), RequestTimeout(timeout))
-				f.transport.setInterceptor(failing(refusals["access denied"].answer))
-				for _, call := range calls {
-					_, _ = call(store, flag("f", 1))
-				}
-				var underWay atomic.Int64
-				f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
-					assert.LessOrEqual(t, underWay.Add(1), int64(2), "a second attempt joins a slow one")
-					defer underWay.Add(-1)
-					return blackHole(r)
-				}))
-				time.Sleep(10 * time.Minute)
-				assert.NotEmpty(t, f.transport.recorded())
-			})
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
+			store := f.newStore(CacheTTL(0), RequestTimeout(timeout))
+			f.transport.setInterceptor(failing(refusals["access denied"].answer))
+			for _, call := range calls {
+				_, _ = call(store, flag("f", 1))
+			}
+			var underWay atomic.Int64
+			f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
+				assert.LessOrEqual(t, underWay.Add(1), int64(2), "a second attempt joins a slow one")
+				defer underWay.Add(-1)
+				return blackHole(r)
+			}))
+			time.Sleep(10 * time.Minute)
+			assert.NotEmpty(t, f.transport.recorded())
 		})
 	}
 }
@@ -100,43 +88,40 @@ func TestOutageFromItsBeginningToItsEnd(t *testing.T) {
 	t.Parallel()
 	for faultName, fault := range faults {
 		for timeoutName, timeout := range map[string]time.Duration{"default": DefaultRequestTimeout, "long": 90 * time.Second} {
-			t.Run(faultName+"/"+timeoutName, func(t *testing.T) {
-				t.Parallel()
-				inFakeTime(t, func(t *testing.T, f *fixture) {
-					store := f.newStore(CacheTTL(0), RequestTimeout(timeout))
-					f.transport.setInterceptor(failing(fault))
-					began := time.Now()
-					var callers sync.WaitGroup
-					for range 5 {
-						for _, key := range []string{"f", "g"} {
-							callers.Go(func() { assert.Error(t, get(store, key)()) })
-						}
-						callers.Go(func() { assert.Error(t, all(store)()) })
-						callers.Go(func() { assert.Error(t, store.Upsert(ld.Features, flag("u", 1))) })
+			runInFakeTime(t, faultName+"/"+timeoutName, func(t *testing.T, f *fixture) {
+				store := f.newStore(CacheTTL(0), RequestTimeout(timeout))
+				f.transport.setInterceptor(failing(fault))
+				began := time.Now()
+				var callers sync.WaitGroup
+				for range 5 {
+					for _, key := range []string{"f", "g"} {
+						callers.Go(func() { assert.Error(t, get(store, key)()) })
 					}
-					callers.Wait()
-					time.Sleep(35 * time.Minute)
-					assert.Len(t, f.log.ofStores("WARN:", `Table "no-table" can't be used: `), 1)
-					reminders := len(f.log.ofStores("WARN:", `Table "no-table" still can't be used, after `))
-					assert.InDelta(t, 3, reminders, timeout.Minutes(), "they wait for the end of a look")
-					assert.Len(t, f.log.ofStores(), 1+reminders)
+					callers.Go(func() { assert.Error(t, all(store)()) })
+					callers.Go(func() { assert.Error(t, store.Upsert(ld.Features, flag("u", 1))) })
+				}
+				callers.Wait()
+				time.Sleep(35 * time.Minute)
+				assert.Len(t, f.log.ofStores("WARN:", `Table "no-table" can't be used: `), 1)
+				reminders := len(f.log.ofStores("WARN:", `Table "no-table" still can't be used, after `))
+				assert.InDelta(t, 3, reminders, timeout.Minutes(), "they wait for the end of a look")
+				assert.Len(t, f.log.ofStores(), 1+reminders)
 
-					f.transport.setInterceptor(nil)
-					longest := timeout + time.Second
-					if faultName == "throttling" {
-						longest = 4 * timeout // the AWS SDK's pauses between attempts, for each action
-					}
-					assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), longest)
-					lasted := time.Since(began)
-					assert.NoError(t, get(store, "f")())
-					assert.NoError(t, all(store)())
-					assert.Empty(t, storeGoroutines())
-					time.Sleep(time.Hour)
-					lines := f.log.ofStores()
-					require.Len(t, lines, 2+reminders)
-					assert.Regexp(t, `^WARN: .* can be used again, after .*; items that were written late: 1$`, lines[1+reminders])
-					assert.InDelta(t, lasted.Seconds(), loggedDuration(t, lines[1+reminders]).Seconds(), 4*timeout.Seconds())
-				})
+				f.transport.setInterceptor(nil)
+				longest := timeout + time.Second
+				if faultName == "throttling" {
+					longest = 4 * timeout // the AWS SDK's pauses between attempts, for each action
+				}
+				assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), longest)
+				lasted := time.Since(began)
+				assert.NoError(t, get(store, "f")())
+				assert.NoError(t, all(store)())
+				assert.Empty(t, storeGoroutines())
+				time.Sleep(time.Hour)
+				lines := f.log.ofStores()
+				require.Len(t, lines, 2+reminders)
+				assert.Regexp(t, `^WARN: .* can be used again, after .*; items that were written late: 1$`, lines[1+reminders])
+				assert.InDelta(t, lasted.Seconds(), loggedDuration(t, lines[1+reminders]).Seconds(), 4*timeout.Seconds())
 			})
 		}
 	}
@@ -150,100 +135,6 @@ func loggedDuration(t *testing.T, line string) time.Duration {
 	lasted, err := time.ParseDuration(found[1])
 	require.NoError(t, err)
 	return lasted
-}
-
-// Initialized returns no error, so the SDK knows nothing of this outage.
-func TestOutageThatOnlyInitializedMet(t *testing.T) {
-	t.Parallel()
-	for name, options := range outageModes {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				require.NoError(t, f.newStore().Init(allData()))
-				store := f.newStore(options...)
-				f.transport.setInterceptor(failing(noConnection))
-				assert.False(t, store.Initialized())
-				time.Sleep(time.Minute)
-				assert.Len(t, f.log.ofStores("can't be used", "GetItem $inited/$inited"), 1)
-
-				f.transport.setInterceptor(nil)
-				assert.LessOrEqual(t, timeUntil(t, "Initialized", store.Initialized), 6*time.Second)
-				timeUntil(t, "the end", f.hasEnded(1))
-			})
-		})
-	}
-}
-
-// The AWS SDK reads a file with credentials once, until they have expired.
-func TestOutageEndsWithNewCredentials(t *testing.T) {
-	t.Parallel()
-	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-		require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
-		file := filepath.Join(t.TempDir(), "credentials")
-		writeCredentials(t, file, "old")
-		store := f.newStore(ClientConfig(aws.NewConfig().WithCredentials(credentials.NewSharedCredentials(file, ""))))
-		f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-			if strings.Contains(r.http.Header.Get("Authorization"), "Credential=old/") {
-				return answerError(r, http.StatusBadRequest, "ExpiredTokenException", "expired"), nil
-			}
-			return send()
-		})
-		require.Error(t, get(store, "f")())
-		time.Sleep(time.Minute)
-
-		writeCredentials(t, file, "new")
-
-		assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), 5*time.Second)
-		assertGet(t, store, ld.Features, "f", flag("f", 1))
-	})
-}
-
-func writeCredentials(t *testing.T, file, id string) {
-	t.Helper()
-	content := fmt.Sprintf("[default]\naws_access_key_id=%s\naws_secret_access_key=secret\naws_session_token=token\n", id)
-	require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
-}
-
-// Where reads work, they go on as ever. Writing is tried once in five seconds.
-func TestDeniedWrites(t *testing.T) {
-	t.Parallel()
-	for modeName, options := range outageModes {
-		t.Run(modeName, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store, another := f.newStore(options...), f.newStore(CacheTTL(0), DynamoClient(f.client))
-				require.NoError(t, store.Init(allData(flag("f", 1))))
-				f.transport.setInterceptor(denying("PutItem", "BatchWriteItem"))
-				items := append(numberedFlags("new", 100), flag("f", 1), segment("s", 1))
-				require.Error(t, store.Init(allData(items...)))
-				time.Sleep(time.Second)
-
-				f.transport.reset()
-				for i := range 12 {
-					require.NoError(t, another.Upsert(ld.Features, flag("f", i+2)))
-					time.Sleep(denialPause)
-					if strings.HasSuffix(modeName, "Async") {
-						require.NoError(t, get(store, "f")())
-						synctest.Wait()
-					}
-					if modeName != "cached forever" {
-						assertGet(t, store, ld.Features, "f", flag("f", i+2))
-					}
-					assertGet(t, store, ld.Features, "new-0", flag("new-0", 1))
-					require.NoError(t, all(store)())
-					_, err := store.All(ld.Segments)
-					require.NoError(t, err)
-				}
-				assert.LessOrEqual(t, len(f.transport.writes()), 2*13, "one of each kind in five seconds")
-				assert.Len(t, f.log.ofStores(), 1)
-
-				f.transport.setInterceptor(nil)
-				assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), 5*time.Second)
-				items[100] = flag("f", 13)
-				f.requireHolds(items)
-			})
-		})
-	}
 }
 
 // An Init needs four actions. What it could not do is done by the others, or when
@@ -263,28 +154,25 @@ func TestInitOfWhichAPartIsDenied(t *testing.T) {
 		"writes of segments":  {denyingWritesOf("segments"), []string{"segments/s", "$inited/$inited"}},
 		"BatchWriteItem slow": {failing(throttled, "BatchWriteItem"), nil},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store := f.newSDKStore(configLoggingTo(f.log), CacheTTL(0))
-				f.transport.setInterceptor(c.denied)
-				require.NoError(t, store.Init(allData(items...)))
-				time.Sleep(30 * time.Second)
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			store := f.newSDKStore(configLoggingTo(f.log), CacheTTL(0))
+			f.transport.setInterceptor(c.denied)
+			require.NoError(t, store.Init(allData(items...)))
+			time.Sleep(30 * time.Second)
 
-				rows := f.rows()
-				for _, row := range c.missing {
-					assert.NotContains(t, rows, row)
-				}
-				assert.Len(t, rows, len(items)+1-len(c.missing))
-				f.transport.reset()
-				time.Sleep(time.Minute)
-				assert.LessOrEqual(t, len(f.transport.recorded()), 2*13, "one in five seconds to look, and one to write")
+			rows := f.rows()
+			for _, row := range c.missing {
+				assert.NotContains(t, rows, row)
+			}
+			assert.Len(t, rows, len(items)+1-len(c.missing))
+			f.transport.reset()
+			time.Sleep(time.Minute)
+			assert.LessOrEqual(t, len(f.transport.recorded()), 2*13, "one in five seconds to look, and one to write")
 
-				f.transport.setInterceptor(nil)
-				time.Sleep(denialPause + time.Second)
-				f.requireHolds(items)
-				assert.Empty(t, storeGoroutines())
-			})
+			f.transport.setInterceptor(nil)
+			time.Sleep(denialPause + time.Second)
+			f.requireHolds(items)
+			assert.Empty(t, storeGoroutines())
 		})
 	}
 }
@@ -314,107 +202,29 @@ func TestUpdateWhileALateWriteIsUnderWay(t *testing.T) {
 		"of a segment": {func(s ld.FeatureStore) error { return s.Upsert(ld.Segments, segment("s", 2)) }, segment("s", 2)},
 	} {
 		for modeName, options := range outageModes {
-			t.Run(name+"/"+modeName, func(t *testing.T) {
-				t.Parallel()
-				inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-					store := f.newSDKStore(configLoggingTo(f.log), append(options, RequestTimeout(time.Minute))...)
-					items := map[string]ld.VersionedData{}
-					for _, item := range append(numberedFlags("f", 100), segment("s", 1)) {
-						items[nameOf(item)] = item
-					}
-					f.transport.setInterceptor(failing(unknownHost))
-					require.NoError(t, store.Init(allData(slices.Collect(maps.Values(items))...)))
-					time.Sleep(10 * time.Second)
-					held := f.holdRequest("PutItem", `"f-0"`)
-					f.transport.setInterceptor(nil)
-					<-held.arrived
+			runWithTable(t, name+"/"+modeName, func(t *testing.T, f *fixture) {
+				store := f.newSDKStore(configLoggingTo(f.log), append(options, RequestTimeout(time.Minute))...)
+				items := map[string]ld.VersionedData{}
+				for _, item := range append(numberedFlags("f", 100), segment("s", 1)) {
+					items[nameOf(item)] = item
+				}
+				f.transport.setInterceptor(failing(unknownHost))
+				require.NoError(t, store.Init(allData(slices.Collect(maps.Values(items))...)))
+				time.Sleep(10 * time.Second)
+				held := f.holdRequest("PutItem", `"f-0"`)
+				f.transport.setInterceptor(nil)
+				<-held.arrived
 
-					assert.LessOrEqual(t, elapsed(func() { require.NoError(t, c.update(store)) }), time.Second)
-					assertGet(t, store, kindOf(c.want), c.want.GetKey(), c.want)
-					time.Sleep(time.Second)
-					close(held.released)
+				assert.LessOrEqual(t, elapsed(func() { require.NoError(t, c.update(store)) }), time.Second)
+				assertGet(t, store, kindOf(c.want), c.want.GetKey(), c.want)
+				time.Sleep(time.Second)
+				close(held.released)
 
-					timeUntil(t, "the end", f.hasEnded(1))
-					items[nameOf(c.want)] = c.want
-					f.requireHolds(slices.Collect(maps.Values(items)))
-					assertGet(t, store, kindOf(c.want), c.want.GetKey(), c.want)
-				})
+				timeUntil(t, "the end", f.hasEnded(1))
+				items[nameOf(c.want)] = c.want
+				f.requireHolds(slices.Collect(maps.Values(items)))
+				assertGet(t, store, kindOf(c.want), c.want.GetKey(), c.want)
 			})
 		}
-	}
-}
-
-// Close waits for no answer, whatever is being tried, and nothing goes on after it.
-func TestCloseDuringAnOutage(t *testing.T) {
-	t.Parallel()
-	for _, action := range []string{"GetItem", "PutItem"} {
-		t.Run(action, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				told := new(toldStatuses)
-				store := f.newStore(RequestTimeout(0), StatusListener(told.listen))
-				require.NoError(t, store.Init(allData(flag("f", 1))))
-				f.transport.setInterceptor(failing(unknownHost))
-				require.Error(t, store.Upsert(ld.Features, flag("g", 1)))
-				time.Sleep(time.Minute)
-				told.require(t, "unsaved 1, ")
-				arrived := make(chan struct{}, 100)
-				f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
-					arrived <- struct{}{}
-					return blackHole(r)
-				}, action))
-				<-arrived
-
-				assert.Zero(t, elapsed(func() { _ = store.(io.Closer).Close() }))
-
-				assert.Empty(t, slices.DeleteFunc(storeGoroutines(), func(stack string) bool {
-					return strings.Contains(stack, "FeatureStoreStatusManager") // the SDK's own, for half a second
-				}))
-				f.transport.reset()
-				require.NoError(t, store.(io.Closer).Close())
-				time.Sleep(time.Hour)
-				assert.Empty(t, f.transport.recorded())
-				assert.Empty(t, storeGoroutines())
-				assert.Len(t, f.log.ofStores("WARN", "closed before 1 items"), 1)
-				told.require(t)
-			})
-		})
-	}
-}
-
-func TestNoGoroutineWithoutAnOutage(t *testing.T) {
-	t.Parallel()
-	for name, use := range map[string]func(*testing.T, *fixture){
-		"unused": func(_ *testing.T, f *fixture) { f.newStore() },
-		"idle": func(t *testing.T, f *fixture) {
-			store := f.newStore()
-			for name, call := range calls {
-				if name != "Initialized" {
-					_, err := call(store, flag("any", 1))
-					require.NoError(t, err)
-				}
-			}
-			store.Initialized()
-		},
-		"offline": func(t *testing.T, f *fixture) {
-			for range 100 {
-				f.newSDKStore(ld.Config{Offline: true, UseLdd: true, Loggers: configLoggingTo(f.log).Loggers})
-			}
-		},
-		"with an item that can't be stored": func(t *testing.T, f *fixture) {
-			require.NoError(t, f.newStore().Upsert(ld.Features, flagOfSize("big", 1, maxItemBytes)))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				use(t, f)
-				f.transport.reset()
-				assert.Empty(t, storeGoroutines())
-				time.Sleep(time.Minute)
-				assert.Empty(t, f.transport.recorded())
-				assert.Empty(t, f.log.ofStores("WARN"))
-			})
-		})
 	}
 }

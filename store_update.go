@@ -1,7 +1,9 @@
 package lddynamodb
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"sync/atomic"
@@ -55,8 +57,10 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 		_, err := s.put(ctx, s.outage.run, r, &update, known)
 		return err
 	})
-	return r.record(update.row.key).known(),
-		s.unsavedError(err, fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version))
+	if err != nil {
+		err = s.unsavedError(fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version), err)
+	}
+	return r.record(update.row.key).known(), err
 }
 
 // keepUnstorable keeps an item that can't be stored, unless the table has a newer one,
@@ -74,15 +78,23 @@ func (s *store) keepUnstorable(r *replica, item *received) ld.VersionedData {
 }
 
 // inTurn makes a write, of something that is kept, when it is its turn. In stores of a
-// factory, it ends if there is no answer for some time: then what is kept waits, and its
-// sender doesn't.
+// factory an update waits for a second at most, and an Init as long for the first answer:
+// then what is kept waits, and its sender doesn't.
 func (s *store) inTurn(weight int64, write func(ctx context.Context) error) error {
 	s.writes.arrivals.Add(1)
 	s.writes.underWay.Add(1)
 	defer s.writes.underWay.Add(-1)
-	ctx, cancel := context.WithCancel(s.ctx)
-	defer cancel()
-	if answers := s.outage.answers.Load(); !s.reportsUnsaved {
+	ctx := s.ctx
+	switch answers := s.outage.answers.Load(); {
+	case s.reportsUnsaved:
+	case weight == 1:
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, allPatience)
+		defer cancel()
+	default:
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
 		defer time.AfterFunc(allPatience, func() {
 			if s.outage.answers.Load() == answers {
 				cancel()
@@ -99,9 +111,9 @@ func (s *store) inTurn(weight int64, write func(ctx context.Context) error) erro
 
 // unsavedError returns what the SDK is told of a write that failed. What waits is a
 // success for it, because it could do nothing but send it again.
-func (s *store) unsavedError(err error, what string) error {
+func (s *store) unsavedError(what string, err error) error {
 	switch {
-	case err == nil || s.isClosed() || s.isSuccessor:
+	case s.isClosed() || s.isSuccessor:
 		return err
 	case s.reportsUnsaved:
 		return fmt.Errorf("%s: will be written when the table can be used again: %w", what, err)
@@ -109,6 +121,10 @@ func (s *store) unsavedError(err error, what string) error {
 		return nil
 	}
 }
+
+// errOddVersion is what keeps an item out of the table if no whole number stands for
+// the version of the row in its place.
+var errOddVersion = errors.New("the row in its place has a version that is no integer")
 
 // put writes an item unless the row is as new, and notes which of them the table has
 // then. It tries again if, by then, the row that had been newer is gone. An item
@@ -120,7 +136,7 @@ func (s *store) put(ctx context.Context, run runner, r *replica, item *received,
 		since.changes = waiting.change
 	}
 	write := s.table.putIfNewer
-	for {
+	for refusedBy := (rowID{}); ; {
 		err := run(ctx, target{putItem, item.row.rowKey}, func() (err error) {
 			stored, err = write(ctx, item.row)
 			return err
@@ -142,15 +158,16 @@ func (s *store) put(ctx context.Context, run runner, r *replica, item *received,
 		case stored || (f.fault == nil && !f.row.isNone() && f.row.version >= item.item.GetVersion()):
 			s.note(r, since, &f)
 			return stored, nil
-		case f.fault != nil && f.row.version == item.item.GetVersion():
-			write = s.table.putIfAsNew
-		case f.fault != nil && f.row.version > item.item.GetVersion():
+		case !f.row.isNone() && (f.row.isSame(refusedBy) || (f.fault != nil && f.row.version > item.item.GetVersion())):
 			s.note(r, since, &f)
-			s.refuse(r, item, f.fault)
+			s.refuse(r, item, cmp.Or(f.fault, errOddVersion))
 			return false, nil
+		case f.fault != nil:
+			write = s.table.putIfAsNew
 		default:
 			write = s.table.putIfNewer
 		}
+		refusedBy = f.row
 	}
 }
 

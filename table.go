@@ -39,7 +39,7 @@ type table struct {
 func (t *table) get(ctx context.Context, key rowKey, consistent bool) (*response, error) {
 	a, err := t.call(ctx, target{getItem, key}, func(a *attempt) error {
 		output, err := t.client.GetItemWithContext(a.ctx, &dynamodb.GetItemInput{
-			TableName:      aws.String(t.name),
+			TableName:      &t.name,
 			Key:            key.attributes(),
 			ConsistentRead: aws.Bool(consistent),
 		}, a.options()...)
@@ -65,7 +65,7 @@ func (t *table) query(
 ) (*response, error) {
 	a, err := t.call(ctx, target{query, rowKey{namespace: namespace}}, func(a *attempt) error {
 		input := &dynamodb.QueryInput{
-			TableName:              aws.String(t.name),
+			TableName:              &t.name,
 			KeyConditionExpression: aws.String("#namespace = :namespace"),
 			ProjectionExpression:   aws.String("#key, #version, #item"),
 			// Some of the attributes are reserved words of DynamoDB's.
@@ -102,28 +102,24 @@ func (t *table) query(
 // putIfNewer writes a row unless the table has it at the same version or a
 // newer one. It takes the place of a row whose version isn't a number.
 func (t *table) putIfNewer(ctx context.Context, r row) (stored bool, err error) {
-	return t.putIf(ctx, r, "NOT attribute_type(#version, :number) OR #version < :version",
-		map[string]*dynamodb.AttributeValue{
-			":number":  {S: aws.String(dynamodb.ScalarAttributeTypeN)},
-			":version": {N: aws.String(r.version)},
-		})
+	return t.putIf(ctx, r, "NOT #version >= :version")
 }
 
 // putIfAsNew writes a row even if the table has the same version of it.
 func (t *table) putIfAsNew(ctx context.Context, r row) (stored bool, err error) {
-	return t.putIf(ctx, r, "#version <= :version",
-		map[string]*dynamodb.AttributeValue{":version": {N: aws.String(r.version)}})
+	return t.putIf(ctx, r, "#version <= :version")
 }
 
-func (t *table) putIf(
-	ctx context.Context, r row, condition string, values map[string]*dynamodb.AttributeValue,
-) (stored bool, err error) {
+// versionName stands for a reserved word of DynamoDB's.
+var versionName = map[string]*string{"#version": aws.String(versionAttribute)}
+
+func (t *table) putIf(ctx context.Context, r row, condition string) (stored bool, err error) {
 	err = t.put(ctx, r.rowKey, dynamodb.PutItemInput{
-		TableName:                 aws.String(t.name),
+		TableName:                 &t.name,
 		Item:                      r.attributes(),
-		ConditionExpression:       aws.String(condition),
-		ExpressionAttributeNames:  map[string]*string{"#version": aws.String(versionAttribute)},
-		ExpressionAttributeValues: values,
+		ConditionExpression:       &condition,
+		ExpressionAttributeNames:  versionName,
+		ExpressionAttributeValues: map[string]*dynamodb.AttributeValue{":version": {N: &r.version}},
 	})
 	if code, _ := awsCode(err); code == dynamodb.ErrCodeConditionalCheckFailedException {
 		return false, nil
@@ -133,7 +129,7 @@ func (t *table) putIf(
 
 // putInited writes the row that says that the table holds a full data set.
 func (t *table) putInited(ctx context.Context, key rowKey) error {
-	return t.put(ctx, key, dynamodb.PutItemInput{TableName: aws.String(t.name), Item: key.attributes()})
+	return t.put(ctx, key, dynamodb.PutItemInput{TableName: &t.name, Item: key.attributes()})
 }
 
 func (t *table) put(ctx context.Context, key rowKey, input dynamodb.PutItemInput) error {
@@ -170,7 +166,7 @@ var errRequestTimeout = errors.New("the RequestTimeout is over")
 // call makes one call of the client's, bounded by the timeout.
 func (t *table) call(ctx context.Context, of target, send func(*attempt) error) (*attempt, error) {
 	began := time.Now()
-	if t.timeout > 0 {
+	if deadline, ok := ctx.Deadline(); t.timeout > 0 && !(ok && deadline.Before(began.Add(t.timeout))) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, errRequestTimeout)
 		defer cancel()
@@ -205,7 +201,7 @@ type attempt struct {
 	response response
 
 	request.Retryer       // the client's own
-	signing         bool  // so it waits for credentials, or could not get any
+	signing         bool  // it was never signed, for want of credentials
 	lastErr         error // of the latest request that failed, before a retry
 	unconnected     int   // how many requests found no connection
 }
@@ -219,12 +215,10 @@ func (a *attempt) options() []request.Option {
 	}
 	return []request.Option{func(r *request.Request) {
 		a.Retryer, r.Retryer = r.Retryer, a
-		r.Handlers.Sign.PushFront(func(*request.Request) { a.signing = true })
-		r.Handlers.Sign.PushBack(func(r *request.Request) { a.signing = r.Error != nil })
 		// In the place of the AWS SDK's, so that it comes after the user's own handlers.
 		r.Handlers.Unmarshal.Swap(sdkUnmarshalHandler, request.NamedHandler{Name: sdkUnmarshalHandler, Fn: a.response.unmarshal})
 		r.Handlers.Retry.PushFront(a.failed)
-		r.Handlers.AfterRetry.PushBack(expireCredentials)
+		r.Handlers.Complete.PushBack(a.completed)
 	}}
 }
 
@@ -247,9 +241,10 @@ func (a *attempt) ShouldRetry(failed *request.Request) bool {
 	return !isLeft && a.unconnected < maxConnectAttempts && foreignAnswer(failed.Error) == "" && a.Retryer.ShouldRetry(failed)
 }
 
-// expireCredentials has credentials that AWS refuses got anew. The AWS SDK does
-// that only if they have expired, and only before it tries again.
-func expireCredentials(r *request.Request) {
+// completed looks whether the request got any credentials, and has those that AWS refuses
+// got anew. The AWS SDK does that only if they have expired, and before it tries again.
+func (a *attempt) completed(r *request.Request) {
+	a.signing = r.Error != nil && r.SignedHeaderVals == nil
 	if code, _ := awsCode(r.Error); r.Config.Credentials != nil && slices.Contains(refusedCredentials, code) {
 		r.Config.Credentials.Expire()
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,7 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
 func TestInitSendsUnprocessedItemsAgainUntilAllAreStored(t *testing.T) {
@@ -38,49 +36,6 @@ func TestInitSendsUnprocessedItemsAgainUntilAllAreStored(t *testing.T) {
 	f.requireHolds(data)
 }
 
-func TestInitSurvivesThatEveryThirdRequestIsThrottled(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	require.NoError(t, f.newStore().Init(allData(numberedFlags("obsolete", 60)...)))
-
-	var count atomic.Int64
-	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		if count.Add(1)%3 == 0 {
-			return throttled(r)
-		}
-		return send()
-	})
-	data := append(numberedFlags("new", 300), segment("s", 1))
-	require.NoError(t, f.newStore().Init(allData(data...)))
-
-	f.requireHolds(data)
-}
-
-func TestInitSurvivesThatEachActionIsThrottledAtFirst(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	var mu sync.Mutex
-	attempts := make(map[string]int)
-	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		mu.Lock()
-		attempts[r.action]++
-		first := attempts[r.action] == 1
-		mu.Unlock()
-		if first {
-			return throttled(r)
-		}
-		return send()
-	})
-	data := append(numberedFlags("f", 30), segment("s", 1))
-
-	require.NoError(t, f.newStore().Init(allData(data...)))
-
-	for _, action := range []string{"GetItem", "Query", "BatchWriteItem", "PutItem"} {
-		assert.Greater(t, attempts[action], 1, action)
-	}
-	f.requireHolds(data)
-}
-
 // throttles are the ways in which DynamoDB takes nothing of a batch.
 var throttles = map[string]reply{
 	"all items of a batch unprocessed": unprocessed,
@@ -90,16 +45,13 @@ var throttles = map[string]reply{
 func TestInitWaitsExponentiallyLongerWithFullJitter(t *testing.T) {
 	t.Parallel()
 	for name, throttle := range throttles {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				for i, waits := range throttledWaits(t, f, throttle) {
-					longest := min(minBackoff<<(i+1), maxBackoff)
-					assert.Less(t, slices.Max(waits), longest)
-					assert.Greater(t, slices.Max(waits), longest*9/10)
-					assert.Less(t, slices.Min(waits), longest/10)
-				}
-			})
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
+			for i, waits := range throttledWaits(t, f, throttle) {
+				longest := min(minBackoff<<(i+1), maxBackoff)
+				assert.Less(t, slices.Max(waits), longest)
+				assert.Greater(t, slices.Max(waits), longest*9/10)
+				assert.Less(t, slices.Min(waits), longest/10)
+			}
 		})
 	}
 }
@@ -119,7 +71,7 @@ func throttledWaits(t *testing.T, f *fixture, throttle reply) [][]time.Duration 
 		attempts = nil
 		store := f.newStore(CacheTTL(0))
 		require.Error(t, store.Init(allData(flag("f", 1))))
-		require.NoError(t, store.(io.Closer).Close())
+		_ = store.(io.Closer).Close()
 		require.Len(t, attempts, maxFruitlessAttempts)
 		for i := range waits {
 			waits[i] = append(waits[i], attempts[i+1].Sub(attempts[i]))
@@ -132,102 +84,37 @@ func TestInitGivesUpWhereNothingIsEverStored(t *testing.T) {
 	t.Parallel()
 	const flagCount, segmentCount = 30, 5
 	for name, throttle := range throttles {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inFakeTime(t, func(t *testing.T, f *fixture) {
-				stored := map[string]bool{}
-				f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-					if r.action == "BatchWriteItem" && bytes.Contains(r.body, []byte(`"features"`)) {
-						return throttle(r)
-					}
-					for _, name := range rowNames(r.writeRequests()) {
-						stored[name] = true
-					}
-					return send()
-				})
-				data := numberedFlags("f", flagCount)
-				wanted := map[string]bool{} // the segments, and not what says that the table is complete
-				for i := range segmentCount {
-					item := segment(fmt.Sprint(i), 1)
-					data = append(data, item)
-					wanted[nameOf(item)] = true
+		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
+			stored := map[string]bool{}
+			f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+				if r.action == "BatchWriteItem" && bytes.Contains(r.body, []byte(`"features"`)) {
+					return throttle(r)
 				}
-				store := f.newStore()
-
-				err := store.Init(allData(data...))
-
-				require.ErrorContains(t, err, fmt.Sprintf("stored %d of %d ", segmentCount, segmentCount+flagCount))
-				require.ErrorContains(t, err, "give the table more capacity")
-				var cause awserr.Error
-				require.ErrorAs(t, err, &cause)
-				assert.Equal(t, dynamodb.ErrCodeProvisionedThroughputExceededException, cause.Code())
-				assert.Equal(t, wanted, stored)
-				assert.False(t, f.newStore().Initialized())
+				for _, name := range rowNames(r.writeRequests()) {
+					stored[name] = true
+				}
+				return send()
 			})
+			data := numberedFlags("f", flagCount)
+			wanted := map[string]bool{} // the segments, and not what says that the table is complete
+			for i := range segmentCount {
+				item := segment(fmt.Sprint(i), 1)
+				data = append(data, item)
+				wanted[nameOf(item)] = true
+			}
+			store := f.newStore()
+
+			err := store.Init(allData(data...))
+
+			require.ErrorContains(t, err, fmt.Sprintf("stored %d of %d ", segmentCount, segmentCount+flagCount))
+			require.ErrorContains(t, err, "give the table more capacity")
+			var cause awserr.Error
+			require.ErrorAs(t, err, &cause)
+			assert.Equal(t, dynamodb.ErrCodeProvisionedThroughputExceededException, cause.Code())
+			assert.Equal(t, wanted, stored)
+			assert.False(t, f.newStore().Initialized())
 		})
 	}
-}
-
-// A batch that gets nothing through doesn't give up while another one does, even
-// if that happens only in its own waits.
-func TestInitGoesOnForAsLongAsAnyBatchMakesProgress(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	const starvedAttempts = maxFruitlessAttempts + 5
-	starving := starvation{attempts: starvedAttempts, turns: make(chan struct{}, starvedAttempts)}
-	f.transport.setInterceptor(starving.intercept)
-	data := numberedFlags("f", 2*maxBatchRequests)
-
-	require.NoError(t, f.newStore().Init(allData(data...)))
-
-	assert.Zero(t, starving.attempts)
-	f.requireHolds(data)
-}
-
-// A starvation throttles the batch that comes first for some attempts. After
-// each, DynamoDB takes one item of the other batch.
-type starvation struct {
-	mu       sync.Mutex
-	attempts int
-	key      string // of an item in the starved batch
-	turns    chan struct{}
-}
-
-func (s *starvation) intercept(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-	if r.action != "BatchWriteItem" {
-		return send()
-	}
-	if s.throttles(r) {
-		defer func() { s.turns <- struct{}{} }()
-		return throttled(r)
-	}
-	if s.isStarved(r) {
-		close(s.turns)
-		return send()
-	}
-	select {
-	case <-s.turns:
-		return sendPart(r, 1, send)
-	case <-r.http.Context().Done():
-		return nil, r.http.Context().Err()
-	}
-}
-
-func (s *starvation) throttles(r *sentRequest) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.key == "" {
-		s.key = *r.writeRequests()[0].PutRequest.Item[keyAttribute].S
-	}
-	if s.attempts == 0 || !s.isStarved(r) {
-		return false
-	}
-	s.attempts--
-	return true
-}
-
-func (s *starvation) isStarved(r *sentRequest) bool {
-	return bytes.Contains(r.body, []byte(`{"S":"`+s.key+`"}`))
 }
 
 func TestCloseEndsTheWaitsOfAThrottledInit(t *testing.T) {
@@ -255,18 +142,5 @@ func TestCloseEndsTheWaitsOfAThrottledInit(t *testing.T) {
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), "gave up")
 		assert.Empty(t, f.transport.recorded("PutItem"), "it does not say that the table is complete")
-	})
-}
-
-func TestInitDoesNotWaitDuringKnownThrottling(t *testing.T) {
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		f.transport.setInterceptor(failing(throttled, "BatchWriteItem", "PutItem"))
-		store := f.newStore()
-		require.Error(t, store.Init(allData(flag("f", 1))))
-
-		begin := time.Now()
-		require.Error(t, store.Init(allData(flag("f", 2))))
-		assert.Zero(t, time.Since(begin))
-		assertGet(t, store, ld.Features, "f", flag("f", 2))
 	})
 }

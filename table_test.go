@@ -13,7 +13,6 @@ import (
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/credentials"
-	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -76,24 +75,6 @@ func TestRequestTimeoutEndsCallsThatGetNoAnswer(t *testing.T) {
 	})
 }
 
-// The caller's own deadline is no reason to change RequestTimeout.
-func TestDeadlinesOfTheCallerEndCalls(t *testing.T) {
-	t.Parallel()
-	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
-		f.transport.setInterceptor(failing(blackHole))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-
-		var err error
-		took := elapsed(func() { err = call(ctx, f.newTable(5*time.Second)) })
-
-		assert.Equal(t, time.Second, took)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		assert.ErrorContains(t, err, "there was no answer in time")
-		assert.NotContains(t, err.Error(), "RequestTimeout")
-	})
-}
-
 // Of a call that was being retried when its time was up, the error is what was wrong.
 func TestRequestTimeoutIncludesRetries(t *testing.T) {
 	t.Parallel()
@@ -144,21 +125,6 @@ func TestCallsEndWhereNothingCanBeConnectedTo(t *testing.T) {
 		assert.Len(t, f.transport.recorded(), maxConnectAttempts)
 		assert.ErrorContains(t, err, "connection refused")
 		assert.ErrorContains(t, err, "nothing listens at the endpoint")
-	})
-}
-
-func TestNoRequestTimeout(t *testing.T) {
-	t.Parallel()
-	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
-		f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
-			time.Sleep(time.Hour)
-			return answerEmpty(r), nil
-		}))
-
-		took := elapsed(func() { require.NoError(t, call(t.Context(), f.newTable(0))) })
-
-		assert.Equal(t, time.Hour, took)
-		assert.Len(t, f.transport.recorded(), 1)
 	})
 }
 
@@ -242,40 +208,6 @@ func TestCancelEndsCallsUnderWay(t *testing.T) {
 	}
 }
 
-// panickingClient is a double that embeds nothing.
-type panickingClient struct{ dynamodbiface.DynamoDBAPI }
-
-func TestPanicsOfTheClientReachTheCaller(t *testing.T) {
-	t.Parallel()
-	eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
-		assert.Panics(t, func() { _ = call(t.Context(), &table{client: panickingClient{}, name: f.table, timeout: time.Second}) })
-	})
-}
-
-// AWS's answer to a key that was replaced makes the provider read the new one.
-func TestRefusedCredentialsAreGotAnew(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"expired credentials", "unknown credentials", "invalid signature"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
-				provider := &slowCredentials{}
-				table := f.newTable(time.Second, aws.NewConfig().WithMaxRetries(0).WithCredentials(credentials.NewCredentials(provider)))
-				f.transport.setInterceptor(failing(refusals[name].answer))
-				err := call(t.Context(), table)
-				require.ErrorContains(t, err, refusals[name].remedy)
-				assert.True(t, concernsTable(err))
-				provider.takes = time.Millisecond
-				f.transport.setInterceptor(nil)
-
-				took := elapsed(func() { require.NoError(t, call(t.Context(), table)) })
-
-				assert.Equal(t, time.Millisecond, took)
-			})
-		})
-	}
-}
-
 func TestKeysThatWereReplacedInTheFileAreReadAgain(t *testing.T) {
 	t.Parallel()
 	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
@@ -305,7 +237,7 @@ func TestKeysThatWereReplacedInTheFileAreReadAgain(t *testing.T) {
 func TestNoRequestHasLegacyParameters(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	for _, options := range modes {
+	for _, options := range outageModes {
 		store := f.newStore(options...)
 		require.NoError(t, store.Init(allData(flag("f", 1), flag("removed", 1), segment("s", 1))))
 		require.NoError(t, store.Init(allData(flag("f", 1))))
