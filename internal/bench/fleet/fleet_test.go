@@ -87,17 +87,89 @@ func TestTheStoreReadsAsSimulated(t *testing.T) {
 // percentage of it to its end.
 func assertSpread(t *testing.T, pauses []time.Duration, percent int) {
 	t.Helper()
-	ttl := small.ttl.Seconds()
-	from := ttl * float64(percent) / 100
-	part := ttl - from
-	sum := 0.0
+	from := small.ttl * time.Duration(percent) / 100
+	margin := (small.ttl - from) / 5
+	var sum time.Duration
 	for _, pause := range pauses {
-		sum += pause.Seconds()
+		sum += pause
 	}
-	least, most := slices.Min(pauses).Seconds(), slices.Max(pauses).Seconds()
-	assert.GreaterOrEqual(t, least, from)
-	assert.Less(t, least, from+part/5)
-	assert.LessOrEqual(t, most, ttl)
-	assert.Greater(t, most, ttl-part/5)
-	assert.InDelta(t, from+part/2, sum/float64(len(pauses)), part/5)
+	assert.GreaterOrEqual(t, slices.Min(pauses), from)
+	assert.Less(t, slices.Min(pauses), from+margin)
+	assert.LessOrEqual(t, slices.Max(pauses), small.ttl)
+	assert.Greater(t, slices.Max(pauses), small.ttl-margin)
+	assert.InDelta(t, (from+small.ttl)/2, sum/time.Duration(len(pauses)), float64(margin))
+}
+
+// readsOfStore evaluates flags all the time for that long, in fake time, and returns
+// when each was read.
+func readsOfStore(t *testing.T, flags int, duration time.Duration) (moments [][]time.Duration) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		reads := &table{moments: make(map[string][]time.Duration)}
+		store := newStore(t, reads)
+		for start := time.Now(); time.Since(start) < duration; time.Sleep(100 * time.Millisecond) {
+			for i := range flags {
+				item, err := store.Get(ld.Features, fmt.Sprint("flag-", i))
+				require.NoError(t, err)
+				require.NotNil(t, item)
+			}
+		}
+		synctest.Wait() // for what the store does in the background
+		delete(reads.moments, "$probe")
+		moments = slices.Collect(maps.Values(reads.moments))
+	})
+	return moments
+}
+
+func pausesBetween(moments []time.Duration) (pauses []time.Duration) {
+	for i, moment := range moments[1:] {
+		pauses = append(pauses, moment-moments[i])
+	}
+	return pauses
+}
+
+func newStore(t *testing.T, table http.RoundTripper) ld.FeatureStore {
+	t.Helper()
+	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory("table", lddynamodb.ClientConfig(
+		aws.NewConfig().WithRegion("us-east-1").WithCredentials(credentials.NewStaticCredentials("id", "secret", "")).
+			WithHTTPClient(&http.Client{Transport: table})))
+	require.NoError(t, err)
+	store, err := factory(ld.Config{Loggers: ldlog.NewDefaultLoggers()})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, store.(io.Closer).Close()) })
+	return store
+}
+
+// A table has every flag, and knows when each was read.
+type table struct {
+	mu      sync.Mutex
+	moments map[string][]time.Duration
+}
+
+// RoundTrip implements http.RoundTripper.
+func (reads *table) RoundTrip(request *http.Request) (*http.Response, error) {
+	var input struct{ Key map[string]struct{ S string } }
+	if err := json.NewDecoder(request.Body).Decode(&input); err != nil {
+		return nil, err
+	}
+	key := input.Key["key"].S
+	reads.mu.Lock()
+	defer reads.mu.Unlock()
+	reads.moments[key] = append(reads.moments[key], time.Duration(time.Now().UnixNano()))
+	row := fmt.Sprintf(`{"Item": {"namespace": {"S": "features"}, "key": {"S": %q}, "version": {"N": "1"}, "item": {"S": %q}}}`,
+		key, fmt.Sprintf(`{"key": %q, "version": 1}`, key))
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(row)), Request: request}, nil
+}
+
+func TestTableAndChart(t *testing.T) {
+	t.Parallel()
+	var printed strings.Builder
+	chart := filepath.Join(t.TempDir(), "fleet.svg")
+	require.NoError(t, run(&printed, chart))
+	assert.Contains(t, strings.Join(strings.Fields(printed.String()), " "), "mean 3,333 3,572")
+	drawn, err := os.ReadFile(chart)
+	require.NoError(t, err)
+	assert.NoError(t, xml.Unmarshal(drawn, new(any)))
+	assert.Contains(t, string(drawn), "1,000 processes")
+	assert.Contains(t, string(drawn), "50,000")
 }
