@@ -76,7 +76,7 @@ func TestStatusListener(t *testing.T) {
 			require.Error(t, err)
 			time.Sleep(firstPause + timeStep)
 			told.require(t, "unsaved 0, GetItem experiments/x")
-			time.Sleep(time.Hour)
+			time.Sleep(5 * time.Minute)
 			told.require(t)
 
 			f.transport.setInterceptor(denying())
