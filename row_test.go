@@ -362,29 +362,6 @@ func TestRowsOfOtherSDKsAreRead(t *testing.T) {
 	}
 }
 
-// Items of other kinds can't be changed. The version that counts is returned beside them.
-func TestDecodeOfAnotherKindsRow(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		item string
-		want ld.VersionedData
-	}{
-		"the same version": {`{"id":"e","revision":5}`, &experiment{ID: "e", Revision: 5}},
-		"another version":  {`{"id":"e","revision":4}`, &experiment{ID: "e", Revision: 4}},
-		"another key":      {`{"id":"x","revision":5}`, nil},
-		"deleted":          {`{"revision":4,"abandoned":true}`, &experiment{ID: "e", Revision: 5, Abandoned: true}},
-	} {
-		item, version, err := row{rowKey{"experiments", "e"}, "5", []byte(c.item)}.decode(experiments)
-		if c.want == nil {
-			assert.ErrorContains(t, err, "its JSON has another key", name)
-			continue
-		}
-		require.NoError(t, err, name)
-		assert.Equal(t, c.want, item, name)
-		assert.Equal(t, 5, version, name)
-	}
-}
-
 // Else each start would take from a row what newer SDKs evaluate.
 func TestInitLeavesRowsOfNewerSDKsAlone(t *testing.T) {
 	t.Parallel()
