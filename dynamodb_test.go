@@ -34,7 +34,6 @@ var contract = []struct {
 	{"Init replaces everything", checkInitReplaces},
 	{"Init leaves kinds alone that it has no data of", checkInitLeavesOtherKinds},
 	{"the maps of Init and All stay the caller's", checkMapsAreNotShared},
-	{"what is missing is a plain nil", checkMissing},
 	{"an update counts only if it is newer", checkVersions},
 	{"a data set can be larger than a page", checkPages},
 	{"kinds can be the application's own", checkCustomKind},
@@ -124,23 +123,6 @@ func checkMapsAreNotShared(t *testing.T, f *fixture) {
 
 	assert.Equal(t, map[string]ld.VersionedData{"a": flag("a", 1)}, before, "an update must not change it under its readers")
 	assertAll(t, store, ld.Features, flag("a", 2), flag("c", 1))
-}
-
-func checkMissing(t *testing.T, f *fixture) {
-	writer := f.newStore()
-	require.NoError(t, writer.Init(allData(flag("deleted", 1), segment("deleted", 1))))
-	require.NoError(t, writer.Delete(ld.Features, "deleted", 2))
-	require.NoError(t, writer.Delete(ld.Segments, "deleted", 2))
-
-	for _, store := range []ld.FeatureStore{writer, f.newStore()} {
-		for range 2 { // the second time from the cache, where there is one
-			for _, kind := range []ld.VersionedDataKind{ld.Features, ld.Segments, experiments} {
-				assertGet(t, store, kind, "absent", nil)
-				assertGet(t, store, kind, "deleted", nil)
-				assertGet(t, store, kind, "", nil)
-			}
-		}
-	}
 }
 
 // upsertOrDelete makes a store take a flag or, if it is marked as deleted, the
@@ -271,26 +253,6 @@ func TestOfTheSDKForPrefixes(t *testing.T) {
 	ldtest.RunFeatureStorePrefixIndependenceTests(t, makeStore, f.clear)
 }
 
-func TestOfTheSDKForConcurrentUpdates(t *testing.T) {
-	t.Parallel()
-	for name, ttl := range ttls {
-		runOnTable(t, name, func(t *testing.T, f *fixture) {
-			store, other := f.newStore(CacheTTL(ttl)), f.sibling(t).newStore(CacheTTL(ttl))
-			called := false
-			ldtest.RunFeatureStoreConcurrentModificationTests(t, store, other, func(update func()) {
-				f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-					if r.action == "PutItem" {
-						update()
-						called = true
-					}
-					return send()
-				})
-			})
-			require.True(t, called)
-		})
-	}
-}
-
 // nowhere is an endpoint at which nothing answers.
 const nowhere = "http://127.0.0.1:1"
 
@@ -384,22 +346,6 @@ func TestClientConfigsAddUp(t *testing.T) {
 	} {
 		store, err := f.newFactory(options...)()
 		require.NoError(t, err, name)
-		f.assertUsable(store)
-	}
-}
-
-func TestAConfigThatIsChangedLaterStaysAsItWasGiven(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	config := f.awsConfig(f.transport)
-	sessionOptions := session.Options{Config: *f.awsConfig(f.transport)}
-	clientConfig, sessionOption := ClientConfig(config), SessionOptions(sessionOptions)
-	config.WithEndpoint(nowhere)
-	sessionOptions.Config.WithEndpoint(nowhere)
-
-	for _, option := range []FeatureStoreOption{clientConfig, sessionOption} {
-		store, err := f.newFactory(option)()
-		require.NoError(t, err)
 		f.assertUsable(store)
 	}
 }

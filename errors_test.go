@@ -114,28 +114,6 @@ func TestTablesWithOtherKeySchemas(t *testing.T) {
 	}
 }
 
-// The service words what it does not like about a request's keys in many ways.
-func TestRemedyForKeySchemas(t *testing.T) {
-	t.Parallel()
-	const remedyText = "another key schema"
-	for message, isKeySchema := range map[string]bool{
-		"The provided key element does not match the schema":                                                     true,
-		"The number of conditions on the keys is invalid":                                                        true,
-		"Query condition missed key schema element: namespace":                                                   true,
-		"Query key condition not supported":                                                                      true,
-		"One or more parameter values were invalid: Condition parameter type does not match schema type":         true,
-		"One or more parameter values were invalid: Missing the key id in the item":                              true,
-		"One or more parameter values were invalid: Type mismatch for key namespace expected: N actual: S":       true,
-		"The table does not have the specified index":                                                            true,
-		"Item size has exceeded the maximum allowed size":                                                        false,
-		"ExpressionAttributeValues contains invalid value: The parameter cannot be converted to a numeric value": false,
-		"Invalid ConditionExpression: Attribute name is a reserved keyword; reserved keyword: item":              false,
-	} {
-		told := remedy(awserr.New("ValidationException", message, nil))
-		assert.Equal(t, isKeySchema, strings.Contains(told, remedyText), message)
-	}
-}
-
 // foreignAnswers are what proxies, portals and other servers answer.
 var foreignAnswers = map[string]struct {
 	status int

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"os"
 	"testing"
 	"time"
 
@@ -111,14 +110,6 @@ func ExampleSessionOptions() {
 func ExampleClientConfig() {
 	_, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-flags",
 		lddynamodb.ClientConfig(aws.NewConfig().WithRegion("eu-central-1").WithMaxRetries(3)))
-	fmt.Println(err)
-	// Output: <nil>
-}
-
-// The store logs to standard output, wherever the SDK logs to.
-func ExampleLogger() {
-	_, err := lddynamodb.NewDynamoDBFeatureStoreFactory("my-flags",
-		lddynamodb.Logger(log.New(os.Stdout, "flags: ", log.LstdFlags)))
 	fmt.Println(err)
 	// Output: <nil>
 }

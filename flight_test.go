@@ -80,20 +80,3 @@ func TestPanicsInTheBackground(t *testing.T) {
 		})
 	}
 }
-
-// A panickingKind is the application's, and broken.
-type panickingKind struct{ experimentKind }
-
-func (panickingKind) GetDefaultItem() interface{} { panic("no item") }
-
-func TestPanicsOfAKind(t *testing.T) {
-	t.Parallel()
-	for mode, ttl := range ttls {
-		runOnTable(t, mode, func(t *testing.T, f *fixture) {
-			require.NoError(t, f.newStore().Upsert(experiments, &experiment{ID: "x"}))
-			store := f.newStore(CacheTTL(ttl))
-			assert.Panics(t, func() { _, _ = store.Get(panickingKind{}, "x") })
-			assert.Panics(t, func() { _, _ = store.All(panickingKind{}) })
-		})
-	}
-}

@@ -212,8 +212,8 @@ func TestCallsHappenOneAfterTheOther(t *testing.T) {
 		ofTheSDK bool
 	}{
 		"with Inits":            {inits: true, calls: 60},
-		"with outages":          {losses: 0.3, calls: 250, pause: 8 * time.Millisecond}, // long enough for several
-		"of the SDK, with both": {inits: true, losses: 0.2, calls: 200, pause: 8 * time.Millisecond, ofTheSDK: true},
+		"with outages":          {losses: 0.3, calls: 120, pause: 8 * time.Millisecond}, // long enough for several
+		"of the SDK, with both": {inits: true, losses: 0.2, calls: 120, pause: 8 * time.Millisecond, ofTheSDK: true},
 	}
 	for name, options := range setups {
 		for variantName, variant := range variants {

@@ -2,7 +2,6 @@ package lddynamodb
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go/aws"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -290,37 +288,5 @@ func TestRefusalConcernsOneActionOnOnePartition(t *testing.T) {
 				})
 			}
 		}
-	}
-}
-
-// An answer shows that the table is there, whatever it says.
-func TestWhatEndsAFailure(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		fault, then interceptor
-		getFails    bool
-	}{
-		"no connection, then a denial":       {failing(noConnection), denying("GetItem"), true},
-		"no connection, then throttling":     {failing(noConnection), failing(throttled, "GetItem"), true},
-		"missing table, then a denial":       {failing(refusals["missing table"].answer), denying("GetItem"), true},
-		"no connection, then all is well":    {failing(noConnection), nil, false},
-		"a denial, then all is well":         {denying("GetItem"), nil, false},
-		"throttling, then all is well":       {failing(throttled, "GetItem"), nil, false},
-		"throttling, then a denial":          {failing(throttled, "GetItem"), denying("GetItem"), true},
-		"a denial of Query leaves Get alone": {denying("Query"), denying("Query"), false},
-	} {
-		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
-			store := f.newStore(CacheTTL(0), ClientConfig(aws.NewConfig().WithMaxRetries(0)))
-			f.transport.setInterceptor(c.fault)
-			require.Error(t, errors.Join(get(store, "f")(), all(store)()))
-			f.transport.setInterceptor(c.then)
-			time.Sleep(firstPause + timeStep)
-			if strings.Contains(name, "Query") {
-				assert.Error(t, all(store)())
-			} else {
-				assert.NoError(t, all(store)())
-			}
-			assert.Equal(t, c.getFails, get(store, "f")() != nil)
-		})
 	}
 }

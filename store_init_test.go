@@ -260,17 +260,3 @@ func TestInitWritesInAnOrderThatOtherProcessesCanRelyOn(t *testing.T) {
 		})
 	}
 }
-
-// A chain of prerequisites takes as many batches one after the other as it is deep.
-func TestInitOfAChainOfPrerequisites(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	const depth = 50
-	var data []ld.VersionedData
-	for i := range depth {
-		data = append(data, flag(fmt.Sprint(i), 1, fmt.Sprint(i+1)))
-	}
-	require.NoError(t, f.newStore().Init(allData(data...)))
-	assert.Len(t, f.transport.recorded("BatchWriteItem"), depth)
-	f.requireHolds(data)
-}

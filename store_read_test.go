@@ -173,7 +173,7 @@ func TestConcurrentMissesShareARequest(t *testing.T) {
 // tenth.
 func TestExpiriesAreSpread(t *testing.T) {
 	t.Parallel()
-	const n, ttl = 200, time.Minute
+	const n, ttl = 100, time.Minute
 	reads := map[string]func(stores []ld.FeatureStore, i int) error{
 		"items":        func(s []ld.FeatureStore, i int) error { return get(s[0], fmt.Sprint("f", i))() },
 		"absent items": func(s []ld.FeatureStore, i int) error { return get(s[0], fmt.Sprint("absent", i))() },

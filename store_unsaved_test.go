@@ -221,31 +221,6 @@ func TestRefusedUpdatesAreServedAndWrittenLater(t *testing.T) {
 	}
 }
 
-func TestRefusedInitIsServedAndWrittenLater(t *testing.T) {
-	t.Parallel()
-	for way, refusing := range ways {
-		t.Run(way, func(t *testing.T) {
-			testUnsaved(t, func(f *unsavedFixture) {
-				want := []ld.VersionedData{flag("f", 2), flag("new", 1), segment("s", 1), x(2)}
-				f.transport.setInterceptor(refusing)
-				f.checkRefused(f.init(want...), "init")
-				f.checkServedInOutage(want...)
-				f.recover()
-
-				written := f.transport.written()
-				if f.mode == "no cache" { // else what the table has is not written again
-					written = slices.DeleteFunc(written, func(name string) bool { return name == "segments/s" })
-				}
-				assert.ElementsMatch(f.t, []string{
-					"features/f", "features/new", "features/g", "experiments/x", initedKey + "/" + initedKey,
-				}, written)
-				f.checkServed(want...)
-				f.checkStore(f.another(), want)
-			})
-		})
-	}
-}
-
 // unsavedCases has what a process does while all is refused at first, in which the
 // table's and the process's data are the same at the end.
 var unsavedCases = map[string]struct {
