@@ -18,7 +18,7 @@ const maxErrorPause = time.Second
 type dataSetState struct {
 	known     atomic.Bool // there is one: here, or in the table
 	received  atomic.Bool // by this process, so it may write it
-	wasThere  atomic.Bool // in the table, when this process last looked
+	isMissing atomic.Bool // in the table, when this process last looked
 	initWaits atomic.Bool // the row that says that it is complete is to be written
 	reads     singleflight.Group
 	askAgain  atomic.Int64 // until then there is none without a request, in Unix nanoseconds
@@ -67,7 +67,7 @@ func (s *store) isInited(ctx context.Context, run runner) (bool, error) {
 	}
 	defer response.release()
 	if len(response.rows) > 0 {
-		s.data.wasThere.Store(true)
+		s.data.isMissing.Store(false)
 	}
 	return len(response.rows) > 0, nil
 }
@@ -82,14 +82,14 @@ func (s *store) checkDataSet() (isThere bool, err error) {
 	inited, err := s.isInited(s.ctx, quietly(s.outage.ask))
 	switch {
 	case isDenial(err):
-		return true, nil
-	case err != nil || inited || !s.data.wasThere.Swap(false):
+		return false, nil
+	case err != nil || inited || s.data.isMissing.Swap(true):
 		return inited, err
 	}
 	for _, r := range *s.replicas.Load() {
 		r.refill()
 	}
-	s.loggers.Warnf("Table %q has lost its data set; this process fills it again", s.table.name)
+	s.loggers.Warnf("Table %q holds no complete data set; this process fills it", s.table.name)
 	s.data.initWaits.Store(true)
 	s.wake()
 	return false, nil

@@ -169,7 +169,7 @@ func TestTableThatComesBackEmptyIsFilled(t *testing.T) {
 				timeUntil(t, "the end", f.hasEnded(1))
 				time.Sleep(time.Minute)
 				assert.Empty(t, storeGoroutines())
-				assert.Len(t, f.log.ofStores("has lost its data set"), 1)
+				assert.Len(t, f.log.ofStores("holds no complete data set"), 1)
 			})
 		}
 	}

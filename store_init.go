@@ -116,6 +116,7 @@ func (s *store) carryOut(ctx context.Context, plan []*kindPlan) error {
 		compared[i] = start(func() error { return s.compare(ctx, p) })
 	}
 	initedErr := inited.result()
+	s.data.isMissing.Store(initedErr == nil && !isInited)
 	var err error
 	for _, f := range compared {
 		err = cmp.Or(err, f.result())
@@ -136,7 +137,7 @@ func (s *store) putInited(ctx context.Context, run runner) error {
 	key := s.initedKey()
 	err := run(ctx, target{putItem, key}, func() error { return s.table.putInited(ctx, key) })
 	if err == nil {
-		s.data.wasThere.Store(true)
+		s.data.isMissing.Store(false)
 	}
 	return err
 }

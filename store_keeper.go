@@ -163,7 +163,7 @@ func (s *store) writeLate() (failed error) {
 			if s.hasUnwritten() {
 				return nil // it has come meanwhile
 			}
-			if isIntact && s.data.wasThere.Load() {
+			if isIntact {
 				s.data.initWaits.Store(false)
 				return nil
 			}
