@@ -83,6 +83,9 @@ func remedy(err error) string {
 	return connectionRemedy(err)
 }
 
+// wrongChecksum is the AWS SDK's code for a response that was damaged on its way.
+const wrongChecksum = "CRC32CheckFailed"
+
 // connectionRemedy does the same if no answer came from DynamoDB, or nothing but
 // that it has failed.
 func connectionRemedy(err error) string {
@@ -97,6 +100,7 @@ func connectionRemedy(err error) string {
 		foreign = fmt.Sprintf("HTTP %d", answer.StatusCode())
 	}
 	isOfNetwork := errors.As(err, &network)
+	code, _ := awsCode(err)
 	switch {
 	case foreign != "":
 		return "something other than DynamoDB answered, " + foreign + "; check the endpoint and proxies"
@@ -110,7 +114,7 @@ func connectionRemedy(err error) string {
 		return "the endpoint's host name can't be resolved; check the endpoint, the region and the DNS"
 	case isTLSFailure(err):
 		return "the TLS connection failed; check the endpoint's certificate, a proxy in between, and AWS_CA_BUNDLE"
-	case (isOfNetwork && !network.Timeout()) || errors.Is(err, io.ErrUnexpectedEOF):
+	case (isOfNetwork && !network.Timeout()) || errors.Is(err, io.ErrUnexpectedEOF) || code == wrongChecksum:
 		return "the connection broke; check the network"
 	case errors.As(err, &timeout) && timeout.ofRequestTimeout:
 		return "there was no answer in time; check the network and the endpoint, or raise RequestTimeout"

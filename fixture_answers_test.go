@@ -129,6 +129,13 @@ func internalError(r *sentRequest) (*http.Response, error) {
 	return answerError(r, http.StatusInternalServerError, dynamodb.ErrCodeInternalServerError, "try again"), nil
 }
 
+// damaged is a response that has the checksum of another one.
+func damaged(r *sentRequest) (*http.Response, error) {
+	response := answerEmpty(r)
+	response.Header.Set(checksumHeader, "1")
+	return response, nil
+}
+
 // throttled answers a request that was throttled as a whole.
 func throttled(r *sentRequest) (*http.Response, error) { return refusals["throttling"].answer(r) }
 

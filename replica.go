@@ -54,6 +54,7 @@ type record struct {
 	state   recordState
 	own     bool // this process received the item from LaunchDarkly
 	late    bool // the last read of it failed or took too long
+	deleted bool // the row has a tombstone, also if that isn't kept
 }
 
 type recordState uint8
@@ -363,6 +364,7 @@ func (r *replica) store(known *record, f *found) *record {
 			rec.item = known.item
 		}
 	}
+	rec.deleted = rec.item != nil && rec.item.IsDeleted()
 	if r.ttl == 0 {
 		rec.item = nil
 	}

@@ -47,7 +47,9 @@ func (r *replica) keep(item *received) (rec *record, kept bool) {
 
 // keepReceived is keep for an item that is known to be new. The caller has the lock.
 func (r *replica) keepReceived(known *record, item *received) *record {
-	rec := &record{item: item.item, expires: r.expiry(known == nil), state: waits, own: true}
+	rec := &record{
+		item: item.item, expires: r.expiry(known == nil), state: waits, own: true, deleted: item.item.IsDeleted(),
+	}
 	if known != nil {
 		rec.row = known.row
 	}
@@ -84,12 +86,13 @@ func (r *replica) keepAll(items map[string]*received) (since uint64) {
 // is to be deleted; what others have is no longer served, until it changes.
 func (r *replica) leaveOut(key string, known *record) {
 	switch {
-	case known.isAbsent(), known.state == removed, known.item != nil && known.item.IsDeleted():
+	case known.isAbsent(), known.state == removed, known.deleted:
 	case known.state == unstorable && known.row.isNone():
 		r.put(key, known, &record{expires: r.expiry(false)})
 	case known.own:
 		r.put(key, known, &record{
-			item: r.kind.MakeDeletedItem(key, known.version()+1), row: known.row, expires: r.expiry(false), state: waits, own: true,
+			item: r.kind.MakeDeletedItem(key, known.version()+1), row: known.row, expires: r.expiry(false),
+			state: waits, own: true, deleted: true,
 		})
 	default:
 		r.put(key, known, &record{row: known.row, expires: r.expiry(false), state: removed})
@@ -130,7 +133,7 @@ func (r *replica) replace(since uint64, items map[string]*received) {
 
 // recordOf returns the record of an item whose Init the table has taken.
 func (r *replica) recordOf(item *received) *record {
-	rec := &record{item: item.item, row: item.id, own: true}
+	rec := &record{item: item.item, row: item.id, own: true, deleted: item.item.IsDeleted()}
 	if item.fault != nil {
 		rec.state, rec.row = unstorable, rowID{}
 		if item.found != nil {
@@ -169,8 +172,8 @@ func (r *replica) refuse(item *received) bool {
 }
 
 // refill stores that the table has none of the rows any more: everything that is known
-// waits to be written. It reports whether there were any rows.
-func (r *replica) refill() (wasThere bool) {
+// waits to be written.
+func (r *replica) refill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.records.Range(func(k, v any) bool {
@@ -185,11 +188,9 @@ func (r *replica) refill() (wasThere bool) {
 		case known.state != unstorable:
 			rec.state = waits
 		}
-		wasThere = true
 		r.put(key, known, &rec)
 		return true
 	})
-	return wasThere
 }
 
 // waiting returns the items that wait to be written, by key.

@@ -210,7 +210,7 @@ func (s *store) load(r *replica, key string, progress func()) (value any, err er
 			return nil, err
 		}
 		if r.record(key).hasRow() && f.row.isNone() {
-			if err := s.checkDataSet(); err != nil {
+			if _, err := s.checkDataSet(); err != nil {
 				return nil, err
 			}
 		}
@@ -254,7 +254,7 @@ func (s *store) loadAll(r *replica, progress func()) (map[string]ld.VersionedDat
 			return nil, err
 		}
 		if r.totals().rows() > len(rows) {
-			if err := s.checkDataSet(); err != nil {
+			if _, err := s.checkDataSet(); err != nil {
 				return nil, err
 			}
 		}

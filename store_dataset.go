@@ -18,6 +18,7 @@ const maxErrorPause = time.Second
 type dataSetState struct {
 	known     atomic.Bool // there is one: here, or in the table
 	received  atomic.Bool // by this process, so it may write it
+	wasThere  atomic.Bool // in the table, when this process last looked
 	initWaits atomic.Bool // the row that says that it is complete is to be written
 	reads     singleflight.Group
 	askAgain  atomic.Int64 // until then there is none without a request, in Unix nanoseconds
@@ -65,32 +66,33 @@ func (s *store) isInited(ctx context.Context, run runner) (bool, error) {
 		return false, err
 	}
 	defer response.release()
+	if len(response.rows) > 0 {
+		s.data.wasThere.Store(true)
+	}
 	return len(response.rows) > 0, nil
 }
 
-// checkDataSet is called when rows are missing, or may be. If the table doesn't hold
-// the data set that this process has received, everything waits to be written again.
-func (s *store) checkDataSet() error {
+// checkDataSet is called when rows are missing, or may be, and reports whether the table
+// has the data set that this process has received. If it has lost that, everything waits
+// to be written again.
+func (s *store) checkDataSet() (isThere bool, err error) {
 	if !s.data.received.Load() || s.ttl == 0 {
-		return nil // without a cache, the SDK has to send it again
+		return false, nil // without a cache, the SDK has to send it again
 	}
 	inited, err := s.isInited(s.ctx, quietly(s.outage.ask))
 	switch {
-	case isDenial(err), err == nil && inited:
-		return nil
-	case err != nil:
-		return err
+	case isDenial(err):
+		return true, nil
+	case err != nil || inited || !s.data.wasThere.Swap(false):
+		return inited, err
 	}
-	wasThere := false
 	for _, r := range *s.replicas.Load() {
-		wasThere = r.refill() || wasThere
+		r.refill()
 	}
-	if wasThere {
-		s.loggers.Warnf("Table %q has lost its data set; this process fills it again", s.table.name)
-	}
+	s.loggers.Warnf("Table %q has lost its data set; this process fills it again", s.table.name)
 	s.data.initWaits.Store(true)
 	s.wake()
-	return nil
+	return false, nil
 }
 
 // lookAtStart finds out whether the table can be used. In daemon mode it warns if it

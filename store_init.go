@@ -134,9 +134,11 @@ func (s *store) carryOut(ctx context.Context, plan []*kindPlan) error {
 
 func (s *store) putInited(ctx context.Context, run runner) error {
 	key := s.initedKey()
-	return run(ctx, target{putItem, key}, func() error {
-		return s.table.putInited(ctx, key)
-	})
+	err := run(ctx, target{putItem, key}, func() error { return s.table.putInited(ctx, key) })
+	if err == nil {
+		s.data.wasThere.Store(true)
+	}
+	return err
 }
 
 // compare takes from a plan what the table has already.

@@ -151,8 +151,7 @@ func (s *store) writeLate() (failed error) {
 	if !s.isWaiting() || s.outage.ofTable() != nil {
 		return nil
 	}
-	unknown := s.checkDataSet() // whether the rows that were seen are still there
-	isIntact := s.ttl != 0 && unknown == nil
+	isIntact, unknown := s.checkDataSet() // are the rows still there that were seen?
 	for _, r := range s.replicasInOrder() {
 		if err := s.writeKindLate(r, isIntact); err != nil && failed == nil {
 			failed = err
@@ -269,8 +268,10 @@ func (s *store) endOutage() {
 	if len(*s.outage.facts.Load()) > 0 || s.isWaiting() {
 		return
 	}
-	if s.outage.currentCause() != nil && s.checkDataSet() != nil {
-		return
+	if s.outage.currentCause() != nil {
+		if _, err := s.checkDataSet(); err != nil {
+			return
+		}
 	}
 	if !s.isWaiting() {
 		s.outage.end()

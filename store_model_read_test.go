@@ -276,13 +276,24 @@ func (p *process) checkSent(key modelKey, got itemState, step int) {
 			break
 		}
 	}
-	if !got.isItem() && (p.w.rows.emptiedAt > p.initedAt || p.w.rows.emptiedAt >= step) || got.isItem() && p.leftOut[key] {
+	if !got.isItem() && p.w.rows.emptiedAt > p.initedBefore(step) || got.isItem() && p.leftOut[key] {
 		return
 	}
 	if len(deliveries) == 0 || deliveries[0].step >= step { // the read began before the first Init
 		return
 	}
 	p.w.fail("%s returned %s%s, but was sent %s", p.name, key, got, p.latest(key))
+}
+
+// initedBefore returns the step of the latest Init before a read that began then.
+func (p *process) initedBefore(step int) int {
+	latest := 0
+	for _, init := range p.inits {
+		if init < step {
+			latest = init
+		}
+	}
+	return latest
 }
 
 // checkOrder checks that no read of a process goes behind what the process has

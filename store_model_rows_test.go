@@ -52,9 +52,10 @@ func (s itemState) String() string {
 // modelRows has what the table holds, from the writes that have reached it, and
 // checks each of them.
 type modelRows struct {
-	w         *world
-	prefix    string
-	emptiedAt int // the step
+	w               *world
+	prefix          string
+	emptiedAt       int // the step
+	emptiedUninited int // the step in which it was emptied while it had no $inited
 
 	mu        sync.Mutex // held while a write is made, so that the order is the table's
 	rows      map[string]itemState
@@ -180,6 +181,9 @@ func (m *modelRows) empty() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.emptiedAt = m.w.now
+	if !m.inited {
+		m.emptiedUninited = m.w.now
+	}
 	if m.inited {
 		key := m.prefix + ":" + initedKey
 		m.w.f.deleteRow(rowKey{key, key})

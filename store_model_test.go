@@ -317,12 +317,12 @@ func (w *world) calm() {
 
 // fillsAgain reports whether the process fills a table that was emptied, or has done
 // so. It does that where it misses an item that it keeps, and that no update has
-// brought back.
+// brought back, unless the table was emptied before the data set was complete.
 func (p *process) fillsAgain() bool {
 	p.w.rows.mu.Lock()
 	defer p.w.rows.mu.Unlock()
 	isMissing := func(key modelKey) bool { return p.latest(key).isItem() && !p.w.rows.rows[key.String()].isItem() }
-	return p.ttl > 0 && (p.w.rows.inited || slices.ContainsFunc(modelKeys, isMissing))
+	return p.ttl > 0 && p.w.rows.emptiedUninited <= p.initedAt && (p.w.rows.inited || slices.ContainsFunc(modelKeys, isMissing))
 }
 
 func (p *process) readEverything() {
@@ -349,8 +349,9 @@ type process struct {
 
 	position   int // of what it has from LaunchDarkly, among the events; a restart keeps it
 	inited     bool
-	initedAt   int  // the step
-	initing    bool // has the lock of the rows, as the deliveries do
+	initedAt   int   // the step
+	inits      []int // the steps of all
+	initing    bool  // has the lock of the rows, as the deliveries do
 	deliveries map[modelKey][]delivery
 	knew       map[modelKey]bool // it was sent the item, or has returned it
 	leftOut    map[modelKey]bool // an Init left it out, and it had not known it
@@ -406,6 +407,7 @@ func (p *process) init(position int) {
 		p.deliver(key, state)
 	}
 	p.inited, p.initedAt = true, p.w.now
+	p.inits = append(p.inits, p.w.now)
 	p.setIniting(true)
 	p.checkWritten("Init("+strings.Join(names, ", ")+")", func() error { return p.store.Init(allData(items...)) })
 	p.setIniting(false)

@@ -166,7 +166,7 @@ var errRequestTimeout = errors.New("the RequestTimeout is over")
 // call makes one call of the client's, bounded by the timeout.
 func (t *table) call(ctx context.Context, of target, send func(*attempt) error) (*attempt, error) {
 	began := time.Now()
-	if deadline, ok := ctx.Deadline(); t.timeout > 0 && !(ok && deadline.Before(began.Add(t.timeout))) {
+	if deadline, ok := ctx.Deadline(); t.timeout > 0 && (!ok || deadline.After(began.Add(t.timeout))) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, errRequestTimeout)
 		defer cancel()
@@ -177,15 +177,16 @@ func (t *table) call(ctx context.Context, of target, send func(*attempt) error) 
 		return a, nil
 	}
 	a.response.release()
+	isOfCredentials := a.signing
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		if a.lastErr != nil {
-			err = a.lastErr // the AWS SDK says only that the call was canceled
+			err, isOfCredentials = a.lastErr, false // the AWS SDK says only that the call was canceled
 		}
 		err = &timeoutError{
 			after: time.Since(began), ofRequestTimeout: errors.Is(context.Cause(ctx), errRequestTimeout), cause: err,
 		}
 	}
-	if a.signing {
+	if isOfCredentials {
 		err = &credentialsError{err}
 	}
 	return nil, &tableError{of, t.name, err}
@@ -216,16 +217,25 @@ func (a *attempt) options() []request.Option {
 		a.Retryer, r.Retryer = r.Retryer, a
 		// In the place of the AWS SDK's, so that it comes after the user's own handlers.
 		r.Handlers.Unmarshal.Swap(sdkUnmarshalHandler, request.NamedHandler{Name: sdkUnmarshalHandler, Fn: a.response.unmarshal})
+		r.Handlers.Retry.PushFront(a.failed)
 		r.Handlers.Complete.PushBack(a.completed)
 	}}
 }
 
-// ShouldRetry implements request.Retryer.
-func (a *attempt) ShouldRetry(failed *request.Request) bool {
-	a.lastErr = failed.Error
-	if isUnconnected(failed.Error) {
+// failed notes that a request failed. ShouldRetry isn't called if the AWS SDK retries
+// one whatever that says, such as after a wrong checksum.
+func (a *attempt) failed(r *request.Request) {
+	if code, _ := awsCode(r.Error); code == request.CanceledErrorCode {
+		return // it isn't the request that failed
+	}
+	a.lastErr = r.Error
+	if isUnconnected(r.Error) {
 		a.unconnected++
 	}
+}
+
+// ShouldRetry implements request.Retryer.
+func (a *attempt) ShouldRetry(failed *request.Request) bool {
 	// The batchWriter retries what is throttled, and knows whether other batches get through.
 	isLeft := a.of.action == batchWriteItem && isThrottle(failed.Error)
 	return !isLeft && a.unconnected < maxConnectAttempts && foreignAnswer(failed.Error) == "" && a.Retryer.ShouldRetry(failed)

@@ -86,6 +86,7 @@ func TestRequestTimeoutIncludesRetries(t *testing.T) {
 		"throttling":     {throttled, "ProvisionedThroughputExceededException", false},
 		"internal error": {internalError, "InternalServerError", true},
 		"reset":          {brokenConnection, "the connection broke", true},
+		"damaged":        {damaged, "CRC32CheckFailed", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -160,6 +161,25 @@ func TestCredentialsThatTakeLong(t *testing.T) {
 
 		time.Sleep(2 * time.Second) // in which they come
 		require.NoError(t, call(t.Context(), slow))
+	})
+}
+
+// Of a call whose time is up while it gets credentials once more, the error is why.
+func TestCredentialsThatTakeLongTheSecondTime(t *testing.T) {
+	t.Parallel()
+	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
+		provider := &slowCredentials{}
+		table := f.newTable(5*time.Second, aws.NewConfig().WithCredentials(credentials.NewCredentials(provider)))
+		f.transport.setInterceptor(func(r *sentRequest, _ func() (*http.Response, error)) (*http.Response, error) {
+			provider.takes = 6 * time.Second
+			return refusals["expired credentials"].answer(r)
+		})
+
+		err := call(t.Context(), table)
+
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorContains(t, err, "the AWS credentials have expired")
+		time.Sleep(6 * time.Second) // in which they come
 	})
 }
 

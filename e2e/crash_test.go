@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
@@ -88,7 +89,12 @@ func TestCloseAfterOutagesBehindARefusedStream(t *testing.T) {
 		require.NoError(t, seed(w.table, payload.JSON(), nil))
 		w.server.RefuseStreams(http.StatusUnauthorized)
 		network := newNetwork()
-		factory, store := watch(w.factory(t, network, lddynamodb.CacheTTL(0)))
+		var store *utils.FeatureStoreWrapper
+		factory := func(config ld.Config) (ld.FeatureStore, error) {
+			made, err := w.factory(t, network, lddynamodb.CacheTTL(0))(config)
+			store = made.(*utils.FeatureStoreWrapper)
+			return made, err
+		}
 		client, err := ld.MakeCustomClient("sdk-test", ldconfig.Streaming(w.server.URL(), factory, nil), patience)
 		require.ErrorIs(t, err, ld.ErrInitializationFailed)
 		awaitReason(t, client, "OFF")

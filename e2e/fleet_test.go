@@ -29,7 +29,6 @@ func TestRestartedFleet(t *testing.T) {
 
 	first := newNetwork()
 	w.startAndStopFleet(t, first)
-	w.requireTableLikeServer(t)
 	logCounts(t, "empty table", first)
 
 	rowsBefore, err := w.table.Rows()
@@ -40,8 +39,8 @@ func TestRestartedFleet(t *testing.T) {
 
 	requests, _ := second.counts()
 	require.Equal(t, map[string]int{
-		"GetItem": fleetSize,     // each asks once whether the data set is complete
-		"Query":   2 * fleetSize, // and reads its flags and its segments
+		"GetItem": 2 * fleetSize, // each looks at the table once, and asks whether the data set is complete
+		"Query":   2 * fleetSize, // each reads its flags and its segments
 	}, requests)
 	rowsAfter, err := w.table.Rows()
 	require.NoError(t, err)
@@ -70,10 +69,15 @@ func (w *world) startAndStopFleet(t *testing.T, network *network) {
 		}
 	}()
 	require.NoError(t, err)
+	w.awaitTableLikeServer(t)
 	expected := w.evaluate(t, w.startReference(t))
 	for _, client := range clients {
 		require.Equal(t, expected, w.evaluate(t, client))
 	}
+	require.Eventually(t, func() bool { // the looks at the table are in the background
+		requests, _ := network.counts()
+		return requests["GetItem"] >= 2*fleetSize
+	}, patience, pause)
 }
 
 // meteredFactory makes stores whose client asks DynamoDB for the capacity units

@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
-	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
 )
@@ -41,8 +40,8 @@ func testOutage(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPo
 	w := newWorld(t)
 	writing, reading := newNetwork(), newNetwork()
 	stale := lddynamodb.StaleValues(policy)
-	factory, store := watch(w.factory(t, writing, lddynamodb.CacheTTL(ttl), stale))
-	streaming := w.startStreaming(t, factory)
+	var known statusWatch
+	streaming := w.startStreaming(t, w.factory(t, writing, lddynamodb.CacheTTL(ttl), stale, known.option()))
 	// A daemon-mode client that caches for ever never looks at the table again,
 	// by design. So where the streaming client does, this one does not.
 	daemonTTL := max(ttl, 0)
@@ -52,7 +51,7 @@ func testOutage(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPo
 	writing.setDown(true)
 	reading.setDown(true)
 	w.updateInTheMiddle(t)
-	store.requireNoticed(t)
+	known.requireOutage(t)
 	requireOutageBehaviour(t, streaming, ttl, policy)
 	requireOutageBehaviour(t, daemon, daemonTTL, policy)
 	// Whatever the cache keeps, the client serves what the table could not take.
@@ -69,22 +68,21 @@ func testOutage(t *testing.T, ttl time.Duration, policy lddynamodb.StaleValuesPo
 	requireReadOnly(t, reading)
 }
 
-// Clients that start while DynamoDB is down work as soon as it is back.
+// A connected client that starts while DynamoDB is down is ready when LaunchDarkly has
+// answered. One in daemon mode works as soon as DynamoDB is back.
 func TestStartInAnOutage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	network := newNetwork()
 	network.setDown(true)
-	factory, store := watch(w.factory(t, network, lddynamodb.CacheTTL(shortTTL)))
-	streaming := w.startStreamingFor(t, factory, 0)
-	store.requireNoticed(t)
+	var known statusWatch
+	streaming := w.startStreaming(t, w.factory(t, network, lddynamodb.CacheTTL(shortTTL), known.option()))
+	known.requireOutage(t)
 	daemon := startDaemon(t, w.factory(t, network, lddynamodb.CacheTTL(shortTTL)))
 	w.requireServersValues(t, streaming) // it serves what the table could not take
 	require.Equal(t, "ERROR(EXCEPTION)", one(t, daemon, "new-checkout", "alice").Reason.String())
 
 	network.setDown(false)
-	// Until then the SDK has a data race between its stream and evaluations.
-	require.Eventually(t, func() bool { return store.inits.Load() >= 2 }, patience, pause)
 	w.requireServersState(t, streaming, daemon)
 }
 
@@ -110,35 +108,20 @@ func (w *world) updateInTheMiddle(t *testing.T) {
 		"on": true, "fallthrough": {"variation": 0}, "variations": ["new"], "salt": "s"}`)))
 }
 
-// A watchedStore tells what the SDK knows of it and how often it was sent
-// everything.
-type watchedStore struct {
-	*utils.FeatureStoreWrapper
-	inits atomic.Int64
-}
+// A statusWatch knows whether a store has told of an outage.
+type statusWatch struct{ toldOutage atomic.Bool }
 
-// watch returns the store that the factory will have made for the client.
-func watch(factory ld.FeatureStoreFactory) (ld.FeatureStoreFactory, *watchedStore) {
-	var watched watchedStore
-	return func(config ld.Config) (ld.FeatureStore, error) {
-		store, err := factory(config)
-		if err != nil {
-			return nil, err
+func (w *statusWatch) option() lddynamodb.FeatureStoreOption {
+	return lddynamodb.StatusListener(func(status lddynamodb.StoreStatus) {
+		if !status.Available {
+			w.toldOutage.Store(true)
 		}
-		watched.FeatureStoreWrapper = store.(*utils.FeatureStoreWrapper)
-		return &watched, nil
-	}, &watched
+	})
 }
 
-func (s *watchedStore) Init(data map[ld.VersionedDataKind]map[string]ld.VersionedData) error {
-	err := s.FeatureStoreWrapper.Init(data)
-	s.inits.Add(1)
-	return err
-}
-
-func (s *watchedStore) requireNoticed(t *testing.T) {
-	require.Eventually(t, func() bool { return !s.GetStoreStatus().Available }, patience, pause,
-		"the client must know that its store is not available")
+func (w *statusWatch) requireOutage(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, w.toldOutage.Load, patience, pause, "the store must tell of the outage")
 }
 
 // requireOutageBehaviour waits until no cached value can be fresh, and sees

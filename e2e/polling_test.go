@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 
@@ -12,22 +11,17 @@ import (
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 )
 
-// startPolling starts a client that polls, and waits no longer than told for it
-// to have everything.
-func (w *world) startPolling(t *testing.T, factory ld.FeatureStoreFactory, waitFor time.Duration) *ld.LDClient {
-	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Polling(w.server.URL(), factory, nil), waitFor)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, client.Close()) })
-	return client
+// startPolling starts a client that polls and has everything already.
+func (w *world) startPolling(t *testing.T, factory ld.FeatureStoreFactory) *ld.LDClient {
+	return startClient(t, ldconfig.Polling(w.server.URL(), factory, nil))
 }
 
 // It takes half a minute, because the SDK polls no more often than that.
 func TestAPollingClientKeepsTheTableUpToDate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	polling := w.startPolling(t, w.factory(t, newNetwork()), patience)
+	polling := w.startPolling(t, w.factory(t, newNetwork()))
 	daemon := startDaemon(t, w.factory(t, newNetwork(), lddynamodb.CacheTTL(shortTTL)))
-	w.requireTableLikeServer(t) // without waiting: the client is ready when the table is
 	w.requireServersState(t, polling, daemon)
 	require.Equal(t, 1, w.server.Polls())
 
@@ -45,14 +39,12 @@ func TestAPollingClientWhoseFirstInitWasRefused(t *testing.T) {
 		network := newNetwork()
 		network.setDown(true)
 		options := []lddynamodb.FeatureStoreOption{lddynamodb.CacheTTL(ttl), lddynamodb.StaleValues(policy)}
-		factory, store := watch(w.factory(t, network, options...))
-		polling := w.startPolling(t, factory, 0)
-		require.Eventually(t, func() bool { return store.inits.Load() == 1 }, patience, pause)
+		polling := w.startPolling(t, w.factory(t, network, options...))
 		require.Equal(t, w.evaluate(t, w.startReference(t)), w.evaluate(t, polling), "it serves what it was sent")
 
 		network.setDown(false)
 		back := time.Now()
-		require.EventuallyWithT(t, func(c *assert.CollectT) { w.requireTableLikeServer(c) }, patience, pause)
+		w.awaitTableLikeServer(t)
 		t.Logf("the table is right %s after it is back", time.Since(back).Round(10*time.Millisecond))
 		require.Equal(t, 1, w.server.Polls())
 		w.requireServersState(t, polling, startDaemon(t, w.factory(t, newNetwork())))

@@ -12,9 +12,10 @@ import (
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
 )
 
-// startPair starts a client that writes the table and one that reads it.
+// startPair starts a client that writes the table and, when it has, one that reads it.
 func startPair(t *testing.T, w *world) (streaming, daemon *ld.LDClient) {
 	streaming = w.startStreaming(t, w.factory(t, newNetwork()))
+	w.awaitTableLikeServer(t)
 	daemon = startDaemon(t, w.factory(t, newNetwork(), lddynamodb.CacheTTL(shortTTL)))
 	return streaming, daemon
 }
@@ -24,8 +25,6 @@ func TestInitialDataReachesTheTableAndADaemon(t *testing.T) {
 	w := newWorld(t)
 	streaming, daemon := startPair(t, w)
 
-	// Without waiting: the streaming client is ready when the table is.
-	w.requireTableLikeServer(t)
 	reference := w.startReference(t)
 	for _, client := range []*ld.LDClient{streaming, daemon, reference} {
 		for _, result := range w.evaluate(t, client) {

@@ -54,16 +54,10 @@ func (w *world) factory(
 	return factory
 }
 
-// startStreaming starts a client that is connected to LaunchDarkly and has
-// everything in the table already.
+// startStreaming starts a client that is connected to LaunchDarkly.
 func (w *world) startStreaming(t *testing.T, factory ld.FeatureStoreFactory) *ld.LDClient {
-	return w.startStreamingFor(t, factory, patience)
-}
-
-// startStreamingFor waits no longer than told for the client to have everything.
-func (w *world) startStreamingFor(t *testing.T, factory ld.FeatureStoreFactory, waitFor time.Duration) *ld.LDClient {
 	var log clientlog.Log
-	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Streaming(w.server.URL(), factory, &log), waitFor)
+	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Streaming(w.server.URL(), factory, &log), patience)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		assert.Eventually(t, log.TookOutagesIn, patience, pause)
@@ -132,6 +126,13 @@ func one(t *testing.T, client *ld.LDClient, flag, user string) evaluation.Result
 func (w *world) requireServersState(t *testing.T, clients ...*ld.LDClient) {
 	t.Helper()
 	w.requireServersValues(t, clients...)
+	w.awaitTableLikeServer(t)
+}
+
+// awaitTableLikeServer waits until the table holds the server's items. If DynamoDB is
+// slow, a client is ready before.
+func (w *world) awaitTableLikeServer(t *testing.T) {
+	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) { w.requireTableLikeServer(c) }, patience, pause)
 }
 

@@ -64,9 +64,11 @@ func saltOf(version int) string {
 	return fmt.Sprintf("%08x", crc32.ChecksumIEEE(fmt.Append(nil, version)))
 }
 
-// init sends what LaunchDarkly sends at a connection: everything but what it has
-// deleted.
-func (a *directApp) init() {
+// init sends what LaunchDarkly sends at a connection.
+func (a *directApp) init() { a.check(a.connected.Init(a.withoutDeleted())) }
+
+// withoutDeleted is everything but what LaunchDarkly has deleted.
+func (a *directApp) withoutDeleted() map[ld.VersionedDataKind]map[string]ld.VersionedData {
 	data := make(map[ld.VersionedDataKind]map[string]ld.VersionedData)
 	for kind, items := range a.data {
 		data[kind] = make(map[string]ld.VersionedData)
@@ -76,7 +78,7 @@ func (a *directApp) init() {
 			}
 		}
 	}
-	a.check(a.connected.Init(data))
+	return data
 }
 
 // update has LaunchDarkly send an update of each sort.
@@ -137,7 +139,16 @@ func (a *directApp) judge(item ld.VersionedData, err error) answer {
 	return newest
 }
 
-func (a *directApp) settle() {}
+// settle has the table take everything. A store that has lost responses may not know
+// yet that it does, and would say at Close that items are lost.
+func (a *directApp) settle() {
+	awaitNoProblem(a.f.t, func() string {
+		if err := a.connected.Init(a.withoutDeleted()); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
 
 func (a *directApp) counted() updateCount { return a.updates }
 

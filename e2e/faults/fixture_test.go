@@ -128,7 +128,7 @@ func (f *fixture) newDeprecatedStore() ld.FeatureStore {
 func (f *fixture) outagesKnown() []int {
 	known := make([]int, len(f.logs))
 	for i, log := range f.logs {
-		known[i] = len(log.Lines("WARN: DynamoDBFeatureStore:"))
+		known[i] = len(log.Lines("can't be used: "))
 	}
 	return known
 }
@@ -147,8 +147,8 @@ func (f *fixture) rows() map[string]int {
 // An updateCount counts updates of the table.
 type updateCount struct{ acknowledged, lost int }
 
-// add looks at once for what an Upsert acknowledged: later an Init would hide a
-// loss.
+// add looks at once for what an Upsert acknowledged: a store of the deprecated
+// constructor acknowledges what the table has.
 func (c *updateCount) add(f *fixture, kind ld.VersionedDataKind, item ld.VersionedData, upsertError error) {
 	if upsertError != nil {
 		return

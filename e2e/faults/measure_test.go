@@ -92,7 +92,7 @@ func (t *tally) String() string {
 	case t.total():
 		return failed.String()
 	default:
-		return fmt.Sprintf("%s, %d %% errors", text, 100*failures/t.total())
+		return fmt.Sprintf("%s, %d%% errors", text, 100*failures/t.total())
 	}
 }
 

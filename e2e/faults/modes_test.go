@@ -66,7 +66,7 @@ func (m mode) permits(p process, e effect) []answer {
 	}
 	permitted := []answer{newest, lastKnown}
 	switch {
-	case e == slow && m != refreshAsync:
+	case e == slow && !m.keepsStale():
 		return []answer{newest}
 	case e == down && m.keepsStale():
 		return []answer{lastKnown}

@@ -88,7 +88,7 @@ func shareOf(cells map[string]measurement) string {
 	for _, m := range cells {
 		share = min(share, m.share)
 	}
-	return fmt.Sprintf("%.0f %%", 100*share)
+	return fmt.Sprintf("%.0f%%", 100*share)
 }
 
 func lostOf(cells map[string]measurement) (lost int) {
@@ -120,7 +120,9 @@ retries are the defaults. The last columns have, over all modes:
 - Evaluations/s: how many evaluations a second there were during the fault, as a
   share of those before. An application evaluates, waits ` + pace.String() + ` and evaluates again.
 - Lost updates: how many of the updates that the store acknowledged during the
-  fault were missing in the table
+  fault were missing in the table. A store of the deprecated constructor acknowledges
+  what the table has, so its updates are looked for at once. In SDK clients the store
+  also acknowledges what it writes late, so theirs are looked for in the end.
 `
 	for _, s := range suites {
 		page += "\n" + s.markdown()

@@ -200,6 +200,7 @@ func (a *sdkApp) fillTable() {
 	factory, log := a.f.factory()
 	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Polling(a.server.URL(), factory, log), patience)
 	require.NoError(a.f.t, err)
+	awaitNoProblem(a.f.t, a.problem) // the client may be ready before the table is
 	require.NoError(a.f.t, client.Close())
 	a.f.logs = nil
 }
@@ -211,7 +212,7 @@ func (a pollingApp) replaceAll() {
 	}
 	require.NoError(a.f.t, a.server.Replace(a.payload()))
 	factory, log := a.watchedFactory(withStatus)
-	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Polling(a.server.URL(), factory, log), 0)
+	client, err := ld.MakeCustomClient("sdk-test", ldconfig.Polling(a.server.URL(), factory, log), patience)
 	require.NoError(a.f.t, err)
 	a.f.t.Cleanup(func() { assert.NoError(a.f.t, client.Close()) })
 	a.clients[connected] = client

@@ -10,16 +10,16 @@ import (
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 )
 
-// A watchedStore knows what the SDK has told it of checkout, and which updates
-// it acknowledged and lost. It forwards the six methods and Close, as the store of
+// A watchedStore knows what the SDK has told it of checkout, and which updates it
+// acknowledged. It forwards the six methods and Close, as the store of
 // ld-relay 5 does, so that the SDK sees no status.
 type watchedStore struct {
 	store ld.FeatureStore
 	f     *fixture
 
-	mu      sync.Mutex
-	version int
-	updates updateCount
+	mu           sync.Mutex
+	version      int
+	acknowledged map[string]int // versions, by "namespace/key"
 }
 
 // withStatus lets the SDK see the store's status after all.
@@ -60,7 +60,12 @@ func (s *watchedStore) Upsert(kind ld.VersionedDataKind, item ld.VersionedData) 
 	err := s.store.Upsert(kind, item)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.updates.add(s.f, kind, item, err)
+	if err == nil {
+		if s.acknowledged == nil {
+			s.acknowledged = make(map[string]int)
+		}
+		s.acknowledged[kind.GetNamespace()+"/"+item.GetKey()] = item.GetVersion()
+	}
 	s.version = max(s.version, item.GetVersion())
 	return err
 }
@@ -71,10 +76,18 @@ func (s *watchedStore) Initialized() bool { return s.store.Initialized() }
 // Close implements io.Closer.
 func (s *watchedStore) Close() error { return s.store.(io.Closer).Close() }
 
-func (s *watchedStore) counted() updateCount {
+// counted counts in the end: stores of the factory acknowledge what they write late.
+func (s *watchedStore) counted() (updates updateCount) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.updates
+	rows := s.f.rows()
+	for name, version := range s.acknowledged {
+		updates.acknowledged++
+		if rows[name] < version {
+			updates.lost++
+		}
+	}
+	return updates
 }
 
 // await waits until an Init or Upsert of that version has succeeded or failed.

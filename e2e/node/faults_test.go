@@ -64,6 +64,7 @@ func TestAnUpdateDuringAnOutage(t *testing.T) {
 
 		var refusedPuts atomic.Int64
 		proxy.setInterceptor(func(w http.ResponseWriter, r request) bool {
+			w.Header().Set("X-Amzn-Requestid", "an ID of DynamoDB's")
 			w.WriteHeader(http.StatusServiceUnavailable)
 			if r.action == "PutItem" {
 				refusedPuts.Add(1)

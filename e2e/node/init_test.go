@@ -54,6 +54,7 @@ func TestWritesOfARestart(t *testing.T) {
 		return proxy.rowsWritten()
 	}
 	assert.Equal(t, 31, rowsWritten(startNode))
+	assert.Equal(t, 31, rowsWritten(startV7))
 	assert.Zero(t, rowsWritten(startGo))
 }
 

@@ -10,7 +10,10 @@ import (
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/evaluation"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/fixture"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/payload"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/v7client"
 )
 
 func TestNodeEvaluatesWhatOurStoreWrote(t *testing.T) {
@@ -119,4 +122,50 @@ func valuesOf(t *testing.T, p program, flags ...string) map[string]any {
 		values[key] = evaluateOne(t, p, key).Value
 	}
 	return values
+}
+
+// What a newer SDK writes has fields that SDK v4 doesn't know. If each start of ours
+// replaced such rows, and each start of the others ours, no table would settle.
+func TestStartsOfOursLeaveTheRowsOfOtherSDKsAlone(t *testing.T) {
+	t.Parallel()
+	table, server := fixture.NewTable(t), fixture.NewServer(t, payload.JSON())
+	requireLeftAlone := func() {
+		t.Helper()
+		before, err := table.Rows()
+		require.NoError(t, err)
+		proxy, behind := newProxy(t, table, nil)
+		startGo(t, behind, options{server: server})
+		require.Zero(t, proxy.rowsWritten())
+		after, err := table.Rows()
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+	}
+
+	// Each program has a LaunchDarkly of its own, so that nobody else writes its update.
+	// The one that starts last has written all other rows.
+	var own []*ldserver.Server
+	for _, start := range []starter{startGo, startNode, startV7} {
+		own = append(own, fixture.NewServer(t, payload.JSON()))
+		start(t, table, options{server: own[len(own)-1]})
+	}
+	for i, key := range []string{"site-offline", "new-checkout", "saved-cards"} {
+		for _, s := range []*ldserver.Server{own[i], server} {
+			version, err := s.Update("/flags/"+key, func(flag map[string]any) { flag["on"] = false })
+			require.NoError(t, err)
+			awaitVersion(t, table, key, version)
+		}
+	}
+	requireLeftAlone()
+	for _, start := range []starter{startV7, startNode, startV7} {
+		start(t, table, options{server: server})
+		requireLeftAlone()
+	}
+}
+
+// startV7 starts a client of the Go SDK v7, which only writes.
+func startV7(t *testing.T, table *localtable.Table, o options) program {
+	client, err := v7client.Start(table, o.server.URL(), patience)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, client.Close()) })
+	return nil
 }

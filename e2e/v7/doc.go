@@ -1,4 +1,3 @@
 // Package v7 holds the tests of lddynamodb on a table that it shares with
-// programs that use LaunchDarkly's Go SDK v7 and its DynamoDB store. All of it is
-// in test files, so that nothing else in this module builds with that SDK.
+// programs that use LaunchDarkly's Go SDK v7 and its DynamoDB store.
 package v7

@@ -4,13 +4,9 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/launchdarkly/go-sdk-common/v3/ldcontext"
 	"github.com/launchdarkly/go-sdk-common/v3/ldvalue"
-	v7dynamodb "github.com/launchdarkly/go-server-sdk-dynamodb/v4"
 	v7 "github.com/launchdarkly/go-server-sdk/v7"
-	"github.com/launchdarkly/go-server-sdk/v7/ldcomponents"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -20,6 +16,7 @@ import (
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldconfig"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/ldserver"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
+	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/v7client"
 )
 
 // A v4Program uses the SDK that this module's store is made for.
@@ -59,23 +56,11 @@ type v7Program struct{ client *v7.LDClient }
 
 // startV7 starts a program with that SDK's own DynamoDB store.
 func startV7(t *testing.T, table *localtable.Table, server *ldserver.Server) program {
-	store := v7dynamodb.DataStore(table.Name).ClientOptions(dynamodb.Options{
-		Region:           "us-east-1",
-		Credentials:      credentials.NewStaticCredentialsProvider("local", "local", ""),
-		EndpointResolver: dynamodb.EndpointResolverFromURL(table.Endpoint),
-	})
-	config := v7.Config{
-		DataSource:       ldcomponents.ExternalUpdatesOnly(),
-		DataStore:        ldcomponents.PersistentDataStore(store).NoCaching(),
-		Events:           ldcomponents.NoEvents(),
-		DiagnosticOptOut: true,
-		Logging:          ldcomponents.NoLogging(),
-	}
+	url := ""
 	if server != nil {
-		config.DataSource = ldcomponents.StreamingDataSource()
-		config.ServiceEndpoints = ldcomponents.RelayProxyEndpoints(server.URL())
+		url = server.URL()
 	}
-	client, err := v7.MakeCustomClient("sdk-test", config, patience)
+	client, err := v7client.Start(table, url, patience)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, client.Close()) })
 	return v7Program{client}

@@ -28,7 +28,7 @@ func main() {
 func run(out io.Writer, chart string) error {
 	without := fleet{processes: 1_000, flags: 50, startWithin: time.Second, ttl: 15 * time.Second}
 	with := without
-	with.spread = spread
+	with.isSpread = true
 	results := []result{
 		{"when its TTL is over", simulate(without)},
 		{"at a random moment before that", simulate(with)},
@@ -36,7 +36,7 @@ func run(out io.Writer, chart string) error {
 	title := fmt.Sprintf("Read units a second: %s processes with %d flags each, TTL %g s",
 		thousands(with.processes), with.flags, with.ttl.Seconds())
 	fmt.Fprintln(out, title)
-	printTable(out, results)
+	printTable(out, results, with.ttl)
 	if chart == "" {
 		return nil
 	}

@@ -6,9 +6,13 @@ import (
 	"time"
 )
 
-// spread is the part of a TTL, at its end, in which the package lets an entry of
-// its cache expire at a random moment.
-const spread = 10
+// An item of the package's cache expires at a random moment of the last part of its
+// TTL: in the second half the first time that a process stores it, and from then on
+// in the last tenth.
+const (
+	firstSpread = 2
+	spread      = 10
+)
 
 // A fleet is a number of processes in daemon mode that evaluate all their flags
 // all the time, so that each is read at the moment when it expires. A read costs
@@ -17,7 +21,7 @@ type fleet struct {
 	processes, flags int
 	startWithin      time.Duration
 	ttl              time.Duration
-	spread           int // zero: everything expires when its TTL is over
+	isSpread         bool // false: everything expires when its TTL is over
 }
 
 // unitsBySecond returns the read units of each second.
@@ -37,10 +41,11 @@ func (f fleet) unitsBySecond(duration time.Duration, random *rand.Rand) []int {
 // reads returns when a process that starts at a given moment reads one flag.
 func (f fleet) reads(start, end time.Duration, random *rand.Rand) iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
-		for moment := start; moment < end && yield(moment); {
+		part := f.ttl / firstSpread
+		for moment := start; moment < end && yield(moment); part = f.ttl / spread {
 			moment += f.ttl
-			if f.spread > 0 {
-				moment -= randomUpTo(f.ttl/time.Duration(f.spread), random)
+			if f.isSpread {
+				moment -= randomUpTo(part, random)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 )
 
 // A result is what was counted of a fleet.
@@ -33,8 +34,13 @@ func (r result) minute(number int) result {
 	return result{r.expiry, r.units[(number-1)*60 : number*60]}
 }
 
+// after returns the seconds after the first ones.
+func (r result) after(first time.Duration) result {
+	return result{r.expiry, r.units[first/time.Second:]}
+}
+
 // printTable prints a column for each result.
-func printTable(out io.Writer, results []result) {
+func printTable(out io.Writer, results []result, ttl time.Duration) {
 	row := func(label string, cell func(result) string) {
 		fmt.Fprintf(out, "%-24s", label)
 		for _, r := range results {
@@ -49,6 +55,7 @@ func printTable(out io.Writer, results []result) {
 	number("mean", result.mean)
 	number("99th percentile", func(r result) int { return r.percentile(99) })
 	number("highest", result.highest)
+	number("highest after one TTL", func(r result) int { return r.after(ttl).highest() })
 	for minute := 1; minute <= len(results[0].units)/60; minute++ {
 		number(fmt.Sprint("highest in minute ", minute), func(r result) int { return r.minute(minute).highest() })
 	}

@@ -18,6 +18,7 @@ var units = []struct {
 	{"cpu-sec/op", "CPU time (s)", scaled},
 	{"allocs/op", "allocations", whole},
 	{"B/op", "memory allocated (bytes)", scaled},
+	{"held-B/op", "memory held (bytes)", scaled},
 	{"requests/op", "requests", whole},
 	{"RCU/op", "read units", whole},
 	{"WCU/op", "write units", whole},
