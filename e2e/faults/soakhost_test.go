@@ -3,6 +3,7 @@ package faults_test
 import (
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -17,7 +18,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
-	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
 
 	"github.com/launchdarkly/go-server-sdk/lddynamodb"
 	"github.com/launchdarkly/go-server-sdk/lddynamodb/e2e/localtable"
@@ -212,16 +212,13 @@ func openSoakStore(settings StoreSettings) (*soakStore, error) {
 		closing:   make(chan struct{}),
 		seen:      make(map[string]int),
 	}
-	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory(settings.Table, append(s.mode.options(),
+	// One that a factory makes would acknowledge what it only keeps.
+	var err error
+	s.FeatureStore, err = lddynamodb.NewDynamoDBFeatureStore(settings.Table, append(s.mode.options(),
+		lddynamodb.Logger(log.New(io.Discard, "", 0)),
 		lddynamodb.RequestTimeout(soakTimeout),
 		lddynamodb.ClientConfig(localtable.Config("http://"+settings.Address).
 			WithHTTPClient(&http.Client{Transport: s.transport})))...)
-	if err != nil {
-		return nil, err
-	}
-	var loggers ldlog.Loggers
-	loggers.SetMinLevel(ldlog.None)
-	s.FeatureStore, err = factory(ld.Config{Loggers: loggers})
 	return s, err
 }
 
