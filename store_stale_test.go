@@ -160,9 +160,9 @@ func TestNobodyWaitsForWhatIsKnown(t *testing.T) {
 							}
 							return version
 						}
-						for range 800 {
+						for range 400 {
 							require.Equal(f.t, 1, readOnce())
-							time.Sleep(4 * staleTTL / 800)
+							time.Sleep(4 * staleTTL / 400)
 						}
 						switch {
 						case policy == RefreshStaleValuesAsync:
