@@ -95,15 +95,18 @@ func (o *outage) fact(of target) *fact {
 
 // known returns the error of a request that is known to fail, or nil.
 func (o *outage) known(of target) error {
-	f := o.fact(of)
-	switch {
-	case f == nil:
-		return nil
-	case f.target == of:
-		return f.err
-	default:
-		return fmt.Errorf("%s was not tried, because another request failed: %w", of, f.err)
+	if f := o.fact(of); f != nil {
+		return f.errorOf(of)
 	}
+	return nil
+}
+
+// errorOf returns the error of a request that the fact concerns.
+func (f *fact) errorOf(of target) error {
+	if f.target == of {
+		return f.err
+	}
+	return fmt.Errorf("%s was not tried, because another request failed: %w", of, f.err)
 }
 
 // run makes a request unless it is known to fail.

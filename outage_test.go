@@ -14,8 +14,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/awserr"
+	"github.com/aws/aws-sdk-go/aws/request"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
+	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
@@ -334,4 +339,40 @@ func TestWhatEndsAFailure(t *testing.T) {
 			assert.Equal(t, c.getFails, get(store, "f")() != nil)
 		})
 	}
+}
+
+// A throttledClient is throttled every second time.
+type throttledClient struct {
+	dynamodbiface.DynamoDBAPI
+	calls atomic.Int64
+}
+
+func (c *throttledClient) QueryWithContext(
+	aws.Context, *dynamodb.QueryInput, ...request.Option,
+) (*dynamodb.QueryOutput, error) {
+	if c.calls.Add(1)%2 == 1 {
+		return nil, awserr.New("ThrottlingException", "", nil)
+	}
+	return &dynamodb.QueryOutput{}, nil
+}
+
+// A failure may end just when a call finds that it is known.
+func TestCallsWhileAFailureEnds(t *testing.T) {
+	t.Parallel()
+	client := &throttledClient{}
+	store, err := NewDynamoDBFeatureStore("no-table", DynamoClient(client), CacheTTL(0), Logger(&logLines{}))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = store.(io.Closer).Close() })
+	var callers errgroup.Group
+	for range 4 {
+		callers.Go(func() error {
+			for client.calls.Load() < 100 {
+				if items, err := store.All(ld.Features); err == nil && items == nil {
+					return errors.New("neither items nor an error")
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(t, callers.Wait())
 }
