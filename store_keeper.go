@@ -49,6 +49,7 @@ func (s *store) wake() {
 func (s *store) rest() bool {
 	s.keeper.mu.Lock()
 	defer s.keeper.mu.Unlock()
+	s.keeper.isRunning.Store(false) // first, so that whoever brings work from now on wakes it
 	hasWork := s.hasWork()
 	s.keeper.isRunning.Store(hasWork)
 	return !hasWork

@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
+	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
 )
 
 // The keeper never asks for the row that failed, and for as little as it can.
@@ -227,4 +229,31 @@ func TestUpdateWhileALateWriteIsUnderWay(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What fails while the keeper goes to rest must not be left without one.
+func TestWorkThatComesWhileTheKeeperGoesToRest(t *testing.T) {
+	t.Parallel()
+	s := newStore(&table{name: "no-table"}, ldlog.Loggers{}, nil)
+	t.Cleanup(func() { _ = s.Close() })
+	r := s.replica(ld.Features)
+	s.keeper.isRunning.Store(true)
+	r.mu.Lock() // rest asks the replica after the outage
+	rested, woken := make(chan struct{}), make(chan struct{})
+	go func() { defer close(rested); s.rest() }()
+	for s.keeper.mu.TryLock() {
+		s.keeper.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(10 * time.Millisecond) // if that is too short, the test shows nothing
+	s.outage.note(target{action: getItem}, 0, errors.New("no connection"))
+	go func() { defer close(woken); s.wake() }()
+	select {
+	case <-woken:
+	case <-time.After(10 * time.Millisecond): // it waits for rest to end
+	}
+	r.mu.Unlock()
+	<-rested
+	<-woken
+	assert.True(t, s.keeper.isRunning.Load())
 }
