@@ -97,3 +97,19 @@ func TestPanicsOfAKind(t *testing.T) {
 		})
 	}
 }
+
+// The keeper decodes the row in the place of an item that waits.
+func TestPanicOfAKindDuringALateWrite(t *testing.T) {
+	t.Parallel()
+	runWithTable(t, "late write", func(t *testing.T, f *fixture) {
+		require.NoError(t, f.newStore().Upsert(experiments, x(2)))
+		store := f.newStore()
+		f.transport.setInterceptor(failing(noConnection))
+		require.Error(t, store.Upsert(panickingKind{}, x(1)))
+		require.Error(t, store.Upsert(ld.Features, flag("f", 1)))
+		time.Sleep(10 * time.Second)
+		f.transport.setInterceptor(nil)
+		time.Sleep(10 * time.Second)
+		f.requireHoldsItem(f.rows(), flag("f", 1))
+	})
+}

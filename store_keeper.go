@@ -190,7 +190,8 @@ func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
 	var mu sync.Mutex
 	run, isFirst := quietly(s.outage.try), true
 	write := func(key string) {
-		if err := s.writeItemLate(run, r, key, items[key], isIntact); err != nil {
+		err := recovered(func() error { return s.writeItemLate(run, r, key, items[key], isIntact) }) // a kind may panic
+		if err != nil {
 			mu.Lock()
 			defer mu.Unlock()
 			failed = cmp.Or(failed, err)
