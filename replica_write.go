@@ -107,7 +107,7 @@ func (r *replica) replace(since uint64, items map[string]*received) {
 	for key, item := range items {
 		known := r.record(key)
 		rec := r.recordOf(item)
-		if known != nil && known.state == waits && known.change > since {
+		if known != nil && known.isKept() && known.change > since {
 			r.keepItem(key, known, rec.row)
 			continue
 		}
@@ -118,7 +118,7 @@ func (r *replica) replace(since uint64, items map[string]*received) {
 		key, known := k.(string), v.(*record)
 		switch {
 		case items[key] != nil || known.isAbsent():
-		case known.state == waits && known.change > since:
+		case known.isKept() && known.change > since:
 			r.keepItem(key, known, rowID{})
 		default:
 			r.put(key, known, &record{expires: r.expiry(false)})
