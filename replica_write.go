@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"strings"
 	"time"
 
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -216,6 +217,6 @@ func (r *replica) delay(key string) {
 	if known := r.record(key); known != nil && known.item != nil && r.keepsStale && r.ttl > 0 {
 		rec := *known
 		rec.late, rec.expires = true, time.Now().Add(min(r.ttl, retryPause)).UnixNano()
-		r.records.Store(key, &rec)
+		r.records.Store(strings.Clone(key), &rec) // it may be a small part of something large
 	}
 }
