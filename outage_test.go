@@ -376,3 +376,33 @@ func TestCallsWhileAFailureEnds(t *testing.T) {
 	}
 	require.NoError(t, callers.Wait())
 }
+
+// That only this row can't be read was true once.
+func TestOutageThatOnlyARowWithABlipMeets(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"Get", "All"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inFakeTime(t, func(t *testing.T, f *fixture) {
+				store := f.newStore(CacheTTL(0))
+				for outages := range 3 {
+					f.transport.setInterceptor(failing(noConnection))
+					_, err := calls[name](store, flag("f", 1))
+					require.Error(t, err)
+					f.transport.setInterceptor(nil)
+					time.Sleep(time.Second)
+					assert.Len(t, f.log.ofStores("can't be used"), outages)
+					f.transport.setInterceptor(failing(noConnection))
+					for range 10 {
+						_, err := calls[name](store, flag("f", 1))
+						require.Error(t, err)
+						time.Sleep(time.Second)
+					}
+					assert.Len(t, f.log.ofStores("can't be used"), outages+1)
+					f.transport.setInterceptor(nil)
+					time.Sleep(10 * time.Second)
+				}
+			})
+		})
+	}
+}

@@ -84,6 +84,9 @@ func (s *store) keepOnce(patience time.Duration) {
 			s.outage.excuse(f)
 		}
 	}
+	if doubt := s.outage.doubt.Swap(nil); doubt != nil && s.outage.ofTable() == nil {
+		s.look(fact{target: target{getItem, doubt.rowKey}}, patience)
+	}
 	unwritten := s.writeLate()
 	if s.isClosed() {
 		return
