@@ -80,3 +80,36 @@ func TestPanicsInTheBackground(t *testing.T) {
 		})
 	}
 }
+
+// A panickingKind is the application's, and broken.
+type panickingKind struct{ experimentKind }
+
+func (panickingKind) GetDefaultItem() interface{} { panic("no item") }
+
+func TestPanicsOfAKind(t *testing.T) {
+	t.Parallel()
+	for mode, ttl := range ttls {
+		runOnTable(t, mode, func(t *testing.T, f *fixture) {
+			require.NoError(t, f.newStore().Upsert(experiments, &experiment{ID: "x"}))
+			store := f.newStore(CacheTTL(ttl))
+			assert.Panics(t, func() { _, _ = store.Get(panickingKind{}, "x") })
+			assert.Panics(t, func() { _, _ = store.All(panickingKind{}) })
+		})
+	}
+}
+
+// The keeper decodes the row in the place of an item that waits.
+func TestPanicOfAKindDuringALateWrite(t *testing.T) {
+	t.Parallel()
+	runWithTable(t, "late write", func(t *testing.T, f *fixture) {
+		require.NoError(t, f.newStore().Upsert(experiments, x(2)))
+		store := f.newStore()
+		f.transport.setInterceptor(failing(noConnection))
+		require.Error(t, store.Upsert(panickingKind{}, x(1)))
+		require.Error(t, store.Upsert(ld.Features, flag("f", 1)))
+		time.Sleep(10 * time.Second)
+		f.transport.setInterceptor(nil)
+		time.Sleep(10 * time.Second)
+		f.requireHoldsItem(f.rows(), flag("f", 1))
+	})
+}

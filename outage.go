@@ -30,6 +30,7 @@ type outage struct {
 
 	facts   atomic.Pointer[[]fact] // never changed in place
 	answers atomic.Int64           // of DynamoDB so far
+	doubt   atomic.Pointer[target] // one of the blips that has failed again, since the latest look
 
 	mu     sync.Mutex
 	blips  map[target]bool // facts that were not confirmed: their rows may be the cause
@@ -95,15 +96,18 @@ func (o *outage) fact(of target) *fact {
 
 // known returns the error of a request that is known to fail, or nil.
 func (o *outage) known(of target) error {
-	f := o.fact(of)
-	switch {
-	case f == nil:
-		return nil
-	case f.target == of:
-		return f.err
-	default:
-		return fmt.Errorf("%s was not tried, because another request failed: %w", of, f.err)
+	if f := o.fact(of); f != nil {
+		return f.errorOf(of)
 	}
+	return nil
+}
+
+// errorOf returns the error of a request that the fact concerns.
+func (f *fact) errorOf(of target) error {
+	if f.target == of {
+		return f.err
+	}
+	return fmt.Errorf("%s was not tried, because another request failed: %w", of, f.err)
 }
 
 // run makes a request unless it is known to fail.
@@ -138,10 +142,14 @@ func (o *outage) note(of target, answers int64, err error) {
 	if concernsTable(err) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		if o.answers.Load() == answers && !o.blips[of] {
+		switch {
+		case o.answers.Load() != answers: // others were answered, so it is this row
+		case o.blips[of]:
+			o.doubt.Store(&of) // is it still only this row?
+		default:
 			o.add(of, err)
 		}
-		return // if others were answered, it is this row
+		return
 	}
 	o.answers.Add(1)
 	o.mu.Lock()
@@ -198,7 +206,7 @@ func (o *outage) forget(isObsolete func(fact) bool) {
 func (o *outage) excuse(f fact) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !f.ofTable || f.lasts || o.ofTable() != nil {
+	if !f.ofTable || f.lasts || f.key == probeKey || o.ofTable() != nil {
 		return
 	}
 	if len(o.blips) == maxBlips {
@@ -257,8 +265,11 @@ func (o *outage) end() {
 	o.loggers.Warnf("Table %q can be used again, after %s%s", o.table, time.Since(began).Round(time.Millisecond), late)
 }
 
-// isKnown reports whether any request is known to fail, or an outage is going on.
-func (o *outage) isKnown() bool { return len(*o.facts.Load()) > 0 || o.currentCause() != nil }
+// isKnown reports whether any request is known to fail, or may be, or an outage is going
+// on.
+func (o *outage) isKnown() bool {
+	return len(*o.facts.Load()) > 0 || o.doubt.Load() != nil || o.currentCause() != nil
+}
 
 // currentCause returns why the table can't be used, or nil if there is no outage.
 func (o *outage) currentCause() error {

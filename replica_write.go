@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"strings"
 	"time"
 
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -107,7 +108,7 @@ func (r *replica) replace(since uint64, items map[string]*received) {
 	for key, item := range items {
 		known := r.record(key)
 		rec := r.recordOf(item)
-		if known != nil && known.state == waits && known.change > since {
+		if known != nil && known.isKept() && known.change > since {
 			r.keepItem(key, known, rec.row)
 			continue
 		}
@@ -118,7 +119,7 @@ func (r *replica) replace(since uint64, items map[string]*received) {
 		key, known := k.(string), v.(*record)
 		switch {
 		case items[key] != nil || known.isAbsent():
-		case known.state == waits && known.change > since:
+		case known.isKept() && known.change > since:
 			r.keepItem(key, known, rowID{})
 		default:
 			r.put(key, known, &record{expires: r.expiry(false)})
@@ -216,6 +217,6 @@ func (r *replica) delay(key string) {
 	if known := r.record(key); known != nil && known.item != nil && r.keepsStale && r.ttl > 0 {
 		rec := *known
 		rec.late, rec.expires = true, time.Now().Add(min(r.ttl, retryPause)).UnixNano()
-		r.records.Store(key, &rec)
+		r.records.Store(strings.Clone(key), &rec) // it may be a small part of something large
 	}
 }

@@ -145,7 +145,7 @@ func (s *store) read(r *replica, of target, isKnown, isLate bool) (value any, er
 		if isKnown {
 			return nil, nil // in an outage this is the hot path
 		}
-		return nil, s.outage.known(of)
+		return nil, failing.errorOf(of)
 	}
 	if s.ttl == 0 {
 		if value, err = s.load(r, of.key, func() {}); err != nil {

@@ -49,6 +49,7 @@ func (s *store) wake() {
 func (s *store) rest() bool {
 	s.keeper.mu.Lock()
 	defer s.keeper.mu.Unlock()
+	s.keeper.isRunning.Store(false) // first, so that whoever brings work from now on wakes it
 	hasWork := s.hasWork()
 	s.keeper.isRunning.Store(hasWork)
 	return !hasWork
@@ -82,6 +83,9 @@ func (s *store) keepOnce(patience time.Duration) {
 			s.look(f, patience)
 			s.outage.excuse(f)
 		}
+	}
+	if doubt := s.outage.doubt.Swap(nil); doubt != nil && s.outage.ofTable() == nil {
+		s.look(fact{target: target{getItem, doubt.rowKey}}, patience)
 	}
 	unwritten := s.writeLate()
 	if s.isClosed() {
@@ -193,7 +197,8 @@ func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
 	var mu sync.Mutex
 	run, isFirst := quietly(s.outage.try), true
 	write := func(key string) {
-		if err := s.writeItemLate(run, r, key, items[key], isIntact); err != nil {
+		err := recovered(func() error { return s.writeItemLate(run, r, key, items[key], isIntact) }) // a kind may panic
+		if err != nil {
 			mu.Lock()
 			defer mu.Unlock()
 			failed = cmp.Or(failed, err)

@@ -1,12 +1,15 @@
 package lddynamodb
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/aws/aws-sdk-go/aws/credentials"
 	"github.com/stretchr/testify/assert"
@@ -384,4 +387,28 @@ func TestLastGoodItemOfAMalformedRow(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The key may be a small part of a large string of the application's.
+func TestNoStringOfACallerIsKept(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	store := f.newStore(CacheTTL(time.Nanosecond))
+	require.NoError(t, store.Init(allData(flag("f", 1))))
+	f.transport.setInterceptor(failing(noConnection))
+	large := bytes.Repeat([]byte("f"), 1<<20)
+	isFreed := make(chan bool)
+	runtime.AddCleanup(&large[0], func(freed chan bool) { close(freed) }, isFreed)
+	assertGet(t, store, ld.Features, unsafe.String(&large[0], 1), flag("f", 1))
+	large = nil
+	assert.Eventually(t, func() bool {
+		runtime.GC()
+		select {
+		case <-isFreed:
+			return true
+		default:
+			return false
+		}
+	}, hangGuard, time.Millisecond)
+	runtime.KeepAlive(store)
 }

@@ -270,3 +270,24 @@ func TestNilItemsPanicInTheCaller(t *testing.T) {
 		}
 	})
 }
+
+// It came after the Init, so the Init does not replace it.
+func TestUnstorableUpdateDuringAnInit(t *testing.T) {
+	t.Parallel()
+	for mode, options := range outageModes {
+		for name, initially := range map[string]ld.VersionedData{"new version": flag("f", 1), "new flag": flag("g", 1)} {
+			runWithTable(t, mode+"/"+name, func(t *testing.T, f *fixture) {
+				store := f.newStore(options...)
+				held := f.holdResponse("BatchWriteItem", "")
+				initEnded := make(chan error)
+				go func() { initEnded <- store.Init(allData(initially)) }()
+				<-held.arrived
+				require.NoError(t, store.Upsert(ld.Features, tooLarge(2)))
+				assertGet(t, store, ld.Features, "f", tooLarge(2))
+				close(held.released)
+				require.NoError(t, <-initEnded)
+				assertHas(t, store, tooLarge(2))
+			})
+		}
+	}
+}
