@@ -63,9 +63,7 @@ func newClient(t *testing.T, transport http.RoundTripper) *dynamodb.DynamoDB {
 func newStore(t *testing.T, table string, options ...lddynamodb.FeatureStoreOption) ld.FeatureStore {
 	t.Helper()
 	options = append(options, lddynamodb.Logger(log.New(io.Discard, "", 0)))
-	factory, err := lddynamodb.NewDynamoDBFeatureStoreFactory(table, options...)
-	require.NoError(t, err)
-	store, err := factory(ld.Config{})
+	store, err := lddynamodb.NewDynamoDBFeatureStore(table, options...) // which reports what is refused
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.(io.Closer).Close() })
 	return store
