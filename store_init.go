@@ -36,7 +36,6 @@ func (s *store) keepInit(plan []*kindPlan) {
 		p.since = p.replica.keepAll(p.items)
 		for _, item := range p.items {
 			if item.isNew {
-				item.isNew = false
 				s.logUnstorable(item)
 				s.wake()
 			}
