@@ -35,13 +35,12 @@ type store struct {
 	reportsUnsaved  bool // an Init or update that is kept as unsaved is an error
 	loggers         ldlog.Loggers
 
-	replicas   atomic.Pointer[[]*replica] // few and seldom added to, so a slice
-	addReplica sync.Mutex
-	flights    flights
-	data       dataSetState
-	writes     writes
-	keeper     keeper
-	status     *statusTeller
+	replicas atomic.Pointer[[]*replica] // few and seldom added to, so a slice
+	flights  flights
+	data     dataSetState
+	writes   writes
+	keeper   keeper
+	status   *statusTeller
 
 	ctx         context.Context // done when the store is closed
 	cancel      context.CancelFunc
@@ -190,8 +189,7 @@ func (s *store) fly(r *replica, key string) *flight {
 		}
 	}
 	if !s.background.start(read) {
-		defer s.flights.end(flightKey{r, key}, f)
-		f.run(s.ctx.Err)
+		read() // of a closed store: its requests end at once
 	}
 	return f
 }
@@ -346,29 +344,18 @@ func (s *store) prefixed(name string) string {
 	return s.prefix + ":" + name
 }
 
-// replica returns the replica of a kind.
+// replica returns the replica of a kind, and makes it the first time.
 func (s *store) replica(kind ld.VersionedDataKind) *replica {
 	name := kind.GetNamespace()
-	if r := replicaOf(*s.replicas.Load(), name); r != nil {
-		return r
-	}
-	s.addReplica.Lock()
-	defer s.addReplica.Unlock()
-	known := *s.replicas.Load()
-	if r := replicaOf(known, name); r != nil {
-		return r
-	}
-	r := newReplica(kind, s.namespace(kind), s.ttl, s.ttl != 0 && s.staleValues != EvictStaleValues)
-	replicas := append(slices.Clone(known), r)
-	s.replicas.Store(&replicas)
-	return r
-}
-
-func replicaOf(replicas []*replica, name string) *replica {
-	for _, r := range replicas {
-		if r.name == name {
-			return r
+	for {
+		known := s.replicas.Load()
+		for _, r := range *known {
+			if r.name == name {
+				return r
+			}
 		}
+		r := newReplica(kind, s.namespace(kind), s.ttl, s.ttl != 0 && s.staleValues != EvictStaleValues)
+		replicas := append(slices.Clone(*known), r)
+		s.replicas.CompareAndSwap(known, &replicas) // or another caller has added one
 	}
-	return nil
 }
