@@ -3,6 +3,7 @@ package lddynamodb
 import (
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,7 +83,7 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	for mode, options := range outageModes {
 		for name, call := range calls {
 			runInFakeTime(t, mode+"/"+name, func(t *testing.T, f *fixture) {
-				f.options = append(options, RequestTimeout(0)) // nothing but Close ends a request
+				f.options = slices.Concat(options, []FeatureStoreOption{RequestTimeout(0)}) // nothing but Close ends a request
 				f.transport.setInterceptor(failing(blackHole))
 				for _, open := range []func() ld.FeatureStore{
 					func() ld.FeatureStore { return f.newStore() },

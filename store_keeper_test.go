@@ -22,30 +22,30 @@ import (
 // The keeper never asks for the row that failed, and for as little as it can.
 func TestWhenAndWhatTheKeeperAsks(t *testing.T) {
 	t.Parallel()
-	usual := []time.Duration{100, 300, 700, 1500, 2500, 3500, 4500}
+	usual := []int64{100, 300, 700, 1500, 2500, 3500, 4500}
 	for name, c := range map[string]struct {
 		fault interceptor
 		call  func(ld.FeatureStore) func() error
 		asks  string
-		times []time.Duration // in milliseconds since the failure
+		times []int64 // in milliseconds since the failure
 	}{
 		"Get": {failing(unknownHost), func(s ld.FeatureStore) func() error { return get(s, "f") }, `"$probe"`, usual},
 		"All": {failing(unknownHost), all, `"Limit":1,`, usual},
 		"Get, denied": {denying(), func(s ld.FeatureStore) func() error { return get(s, "f") }, `"$probe"`,
-			[]time.Duration{100, 5500, 10500, 15500}},
-		"All, denied": {denying("Query"), all, `"Limit":1,`, []time.Duration{100, 5500, 10500, 15500}},
+			[]int64{100, 5500, 10500, 15500}},
+		"All, denied": {denying("Query"), all, `"Limit":1,`, []int64{100, 5500, 10500, 15500}},
 	} {
 		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
 			store := f.newStore(CacheTTL(0))
 			var mu sync.Mutex // for what follows
-			var times []time.Duration
+			var times []int64
 			var began time.Time
 			f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				if !began.IsZero() {
 					assert.Contains(t, string(r.body), c.asks)
-					times = append(times, time.Since(began)/time.Millisecond)
+					times = append(times, time.Since(began).Milliseconds())
 				}
 				return c.fault(r, send)
 			})
@@ -54,7 +54,7 @@ func TestWhenAndWhatTheKeeperAsks(t *testing.T) {
 			mu.Lock()
 			began = time.Now()
 			mu.Unlock()
-			time.Sleep(c.times[len(c.times)-1]*time.Millisecond + time.Millisecond)
+			time.Sleep(time.Duration(c.times[len(c.times)-1]+1) * time.Millisecond)
 			synctest.Wait()
 			mu.Lock()
 			defer mu.Unlock()

@@ -166,7 +166,7 @@ var errRequestTimeout = errors.New("the RequestTimeout is over")
 // call makes one call of the client's, bounded by the timeout.
 func (t *table) call(ctx context.Context, of target, send func(*attempt) error) (*attempt, error) {
 	began := time.Now()
-	if deadline, ok := ctx.Deadline(); t.timeout > 0 && !(ok && deadline.Before(began.Add(t.timeout))) {
+	if deadline, ok := ctx.Deadline(); t.timeout > 0 && (!ok || !deadline.Before(began.Add(t.timeout))) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, errRequestTimeout)
 		defer cancel()
