@@ -97,18 +97,18 @@ func (s *store) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 	}
 	known := r.record(key)
 	if !canBeSortKey(key) {
-		return known.known(), nil
+		return known.itemOrNil(), nil
 	}
 	isLate := known != nil && known.late
-	item, err := s.read(r, target{getItem, rowKey{r.namespace, key}}, known.known() != nil, isLate)
+	item, err := s.read(r, target{getItem, rowKey{r.namespace, key}}, known.itemOrNil() != nil, isLate)
 	known = r.record(key)
 	switch {
 	case err == nil && s.ttl == 0:
 		served, _ := item.(ld.VersionedData)
 		return served, nil
-	case err == nil, known != nil && (r.keepsStale || known.isKept() || known.state == removed):
-		return known.known(), nil
-	case r.complete.Load() != nil && (r.keepsStale || (known == nil && r.totals().present > 0 && r.isKept())):
+	case err == nil, known != nil && (r.keepsStale || known.isUnsaved() || known.state == removed):
+		return known.itemOrNil(), nil
+	case r.complete.Load() != nil && (r.keepsStale || (known == nil && r.totals().present > 0 && r.canServeAll())):
 		return nil, nil // all that there is was known, and this was not there
 	}
 	return nil, err
@@ -129,7 +129,7 @@ func (s *store) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.Version
 		return items.(map[string]ld.VersionedData), nil
 	}
 	known, _ = r.all()
-	if err == nil || (known != nil && (r.keepsStale || r.isKept())) {
+	if err == nil || (known != nil && (r.keepsStale || r.canServeAll())) {
 		return known, nil
 	}
 	return nil, err

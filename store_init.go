@@ -171,7 +171,7 @@ func (p *kindPlan) compareRow(stored row) {
 func (s *store) writeKinds(ctx context.Context, plan []*kindPlan) error {
 	writer := s.newBatchWriter()
 	for _, p := range plan {
-		for _, wave := range waves(p.rows, func(key string) ld.VersionedData { return p.items[key].known() }) {
+		for _, wave := range waves(p.rows, func(key string) ld.VersionedData { return p.items[key].itemOrNil() }) {
 			if err := s.writeBatches(ctx, p, wave, writer); err != nil {
 				return err
 			}

@@ -196,7 +196,7 @@ func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
 			failed = cmp.Or(failed, err)
 		}
 	}
-	for _, wave := range waves(items, func(key string) ld.VersionedData { return items[key].known() }) {
+	for _, wave := range waves(items, func(key string) ld.VersionedData { return items[key].itemOrNil() }) {
 		if isFirst {
 			write(wave[0])
 			if s.outage.fact(of) != nil {

@@ -47,7 +47,7 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 		return s.keepUnstorable(r, &update), nil //nolint:nilerr // no retry would mend it
 	}
 	known, isNew := r.keep(&update)
-	if !isNew && known.isKept() {
+	if !isNew && known.isUnsaved() {
 		return known.item, nil // it is newer
 	}
 	err := s.inTurn(1, func(ctx context.Context) error {
@@ -60,7 +60,7 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	if err != nil {
 		err = s.unsavedError(fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version), err)
 	}
-	return r.record(update.row.key).known(), err
+	return r.record(update.row.key).itemOrNil(), err
 }
 
 // keepUnstorable keeps an item that can't be stored, unless the table has a newer one,
@@ -70,7 +70,7 @@ func (s *store) keepUnstorable(r *replica, item *received) ld.VersionedData {
 		_, _ = s.load(r, item.row.key, nil)
 	}
 	if rec, isNew := r.keep(item); !isNew {
-		return rec.known()
+		return rec.itemOrNil()
 	}
 	s.logUnstorable(item)
 	s.wake()
