@@ -34,8 +34,7 @@ func newFlight(progress func() int64) *flight {
 	return &flight{done: make(chan struct{}), began: time.Now(), progress: progress}
 }
 
-// run does the work. A panic of the application's client is the caller's, if one
-// waits.
+// run does the work. If it panics, so does every caller that waits for its result.
 func (f *flight) run(work func() error) {
 	defer close(f.done)
 	defer func() {

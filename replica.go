@@ -98,14 +98,14 @@ func (rec *record) version() int {
 // any.
 func (rec *record) isNewerThan(row rowID) bool { return row.isNone() || rec.version() > row.version }
 
-// isOlderThan reports whether a row is newer than the record. Whether it is newer
-// than its own absence can't be told.
+// isOlderThan reports whether a row is newer than the record. If the record says that
+// there is no row, the versions can't be compared, and it is not.
 func (rec *record) isOlderThan(row rowID) bool {
 	return !row.isNone() && !rec.isAbsent() && row.version > rec.version()
 }
 
-// isOf reports whether a row brings nothing new: it is the record's, and newer than
-// no item that the table does not have.
+// isOf reports whether a row brings nothing new: it is the row of the record and, if the
+// record's item is unsaved, older than that.
 func (rec *record) isOf(row rowID) bool {
 	return rec.row.isSame(row) && (!rec.isUnsaved() || rec.isNewerThan(row))
 }
@@ -219,8 +219,8 @@ func (r *replica) fill() *completeSet {
 	return set
 }
 
-// A moment is when a request began: what it finds is not older than so many changes,
-// if its reads are consistent.
+// A moment is when a request began, as the number of changes until then. If the request
+// reads consistently, what it finds is not older.
 type moment struct {
 	changes    uint64
 	consistent bool
@@ -327,7 +327,7 @@ func (r *replica) merge(since moment, f *found) *record {
 		return &record{}
 	case known == nil:
 		return r.store(known, f)
-	case known.isOf(f.row): // first, because of two reads at the same time the second one finds nothing new
+	case known.isOf(f.row): // first, because of two reads of the same row the second brings nothing new
 		return r.keepItem(f.key, known, f.row)
 	case known.change > since.changes && !known.isOlderThan(f.row):
 		return known // a later request has found out more

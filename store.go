@@ -322,11 +322,11 @@ func (s *store) logMalformed(f found) {
 	}
 }
 
-// IsStoreAvailable tells the SDK that an outage is over, that nothing waits to be
-// written, and that no write is under way: a change of the status that nobody reads
-// can end in a crash of the application, and the SDK reads none during a write, or
-// while LaunchDarkly refuses its stream. So it is told a second time only if it has
-// written something since. Of a closed store it asks no more once it has a yes.
+// IsStoreAvailable reports to the SDK whether the outage is over, nothing waits to be
+// written and no write is under way. A yes is a change of the status, and too many
+// changes that the SDK does not read end in a crash of the application. It reads none
+// during a write, or while LaunchDarkly refuses its stream. So there is one yes for each
+// write at most. For a closed store it is always yes, which ends the SDK's polling.
 func (s *store) IsStoreAvailable() bool {
 	return s.isClosed() || (!s.outage.isKnown() && !s.isWaiting() && s.writes.mayTell())
 }

@@ -107,8 +107,8 @@ func (s *store) isObsolete(f fact) bool {
 	})
 }
 
-// look asks for a row that isn't there, or for all rows if that was refused. It never
-// asks for what failed, which may do so for a reason of its own.
+// look asks for a row that isn't there, or for one row of the partition if a Query failed.
+// It never asks for the row that failed, because that may have a reason of its own.
 func (s *store) look(f fact, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
