@@ -3,7 +3,6 @@ package lddynamodb
 import (
 	"errors"
 	"fmt"
-	"math"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -19,7 +18,6 @@ const (
 	allPatience = time.Second
 	// closePatience is how long Close waits for requests that it has ended.
 	closePatience = 5 * time.Second
-	forever       = time.Duration(math.MaxInt64)
 	// maxRefreshes bounds how many reads nobody waits for there are at a time.
 	maxRefreshes = 16
 )
@@ -36,8 +34,7 @@ func newFlight(progress func() int64) *flight {
 	return &flight{done: make(chan struct{}), began: time.Now(), progress: progress}
 }
 
-// run does the work. A panic of the application's client is the caller's, if one
-// waits.
+// run does the work. If it panics, so does every caller that waits for its result.
 func (f *flight) run(work func() error) {
 	defer close(f.done)
 	defer func() {
@@ -55,34 +52,32 @@ func start(work func() error) *flight {
 	return f
 }
 
-// result waits for the work's end.
+// result waits for the work's end. It panics if the work did.
 func (f *flight) result() error {
-	f.wait(forever)
+	<-f.done
+	rethrow(f.err)
 	return f.err
 }
 
-// wait returns when the work is done, or false if it makes no progress for so long. It
-// panics if the work did.
+// wait waits for the work's end, and reports whether it came. It gives up when the work
+// makes no progress for so long. It panics if the work did.
 func (f *flight) wait(patience time.Duration) bool {
-	if patience == forever || f.isDone() {
-		<-f.done
-		rethrow(f.err)
-		return true
-	}
 	timer := time.NewTimer(time.Until(f.began.Add(patience)))
 	defer timer.Stop()
-	for last := f.progress(); ; timer.Reset(patience) {
+	for last := f.progress(); !f.isDone(); {
 		select {
 		case <-f.done:
-			return f.wait(forever)
 		case <-timer.C:
+			now := f.progress()
+			if now == last {
+				return false
+			}
+			last = now
+			timer.Reset(patience)
 		}
-		now := f.progress()
-		if now == last {
-			return false
-		}
-		last = now
 	}
+	_ = f.result()
+	return true
 }
 
 func (f *flight) isDone() bool {

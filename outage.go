@@ -118,8 +118,8 @@ func (o *outage) run(ctx context.Context, of target, request func() error) error
 	return o.try(ctx, of, request)
 }
 
-// ask makes a request from whose end nothing follows for others, unless it is known to
-// fail.
+// ask makes a request unless it is known to fail. Its result says nothing about other
+// requests.
 func (o *outage) ask(_ context.Context, of target, request func() error) error {
 	if err := o.known(of); err != nil {
 		return err
@@ -127,7 +127,8 @@ func (o *outage) ask(_ context.Context, of target, request func() error) error {
 	return request()
 }
 
-// try makes a request even if it is known to fail. One that was given up says nothing.
+// try makes a request even if it is known to fail. Nothing is learned from a request
+// whose caller gave up.
 func (o *outage) try(ctx context.Context, of target, request func() error) error {
 	answers := o.answers.Load()
 	err := request()
@@ -137,7 +138,8 @@ func (o *outage) try(ctx context.Context, of target, request func() error) error
 	return err
 }
 
-// note learns from how a request ended that began after so many answers.
+// note learns from the result of a request. The number of answers is the one when it
+// began.
 func (o *outage) note(of target, answers int64, err error) {
 	if concernsTable(err) {
 		o.mu.Lock()
@@ -164,8 +166,9 @@ func (o *outage) note(of target, answers int64, err error) {
 	}
 }
 
-// add adds a fact. One that is known stays what it was as long as the same thing
-// mends it, so that the log shows the request that met it. The caller has the lock.
+// add adds a fact. A fact that is known already keeps its request and error if the new
+// error has the same remedy, so that the log shows the first request that failed. The
+// caller has the lock.
 func (o *outage) add(of target, err error) {
 	now := time.Now()
 	f := fact{target: of, ofTable: concernsTable(err), err: err, since: now, tried: now}

@@ -67,11 +67,11 @@ const (
 	removed                       // an Init that waits left the row out; it isn't served until it changes
 )
 
-// isKept reports whether the item is one that the table does not have.
-func (rec *record) isKept() bool { return rec.state == waits || rec.state == unstorable }
+// isUnsaved reports whether the item is one that the table does not have.
+func (rec *record) isUnsaved() bool { return rec.state == waits || rec.state == unstorable }
 
-// known returns the item that is known, or nil. The record may be nil.
-func (rec *record) known() ld.VersionedData {
+// itemOrNil returns the item that is known, or nil. The record may be nil.
+func (rec *record) itemOrNil() ld.VersionedData {
 	if rec == nil {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (rec *record) isVisible() bool { return rec != nil && rec.item != nil && !r
 func (rec *record) isAbsent() bool { return rec.item == nil && rec.row.isNone() }
 
 func (rec *record) version() int {
-	if rec.isKept() {
+	if rec.isUnsaved() {
 		return rec.item.GetVersion()
 	}
 	return rec.row.version
@@ -98,16 +98,16 @@ func (rec *record) version() int {
 // any.
 func (rec *record) isNewerThan(row rowID) bool { return row.isNone() || rec.version() > row.version }
 
-// isOlderThan reports whether a row is newer than the record. Whether it is newer
-// than its own absence can't be told.
+// isOlderThan reports whether a row is newer than the record. If the record says that
+// there is no row, the versions can't be compared, and it is not.
 func (rec *record) isOlderThan(row rowID) bool {
 	return !row.isNone() && !rec.isAbsent() && row.version > rec.version()
 }
 
-// isOf reports whether a row brings nothing new: it is the record's, and newer than
-// no item that the table does not have.
+// isOf reports whether a row brings nothing new: it is the row of the record and, if the
+// record's item is unsaved, older than that.
 func (rec *record) isOf(row rowID) bool {
-	return rec.row.isSame(row) && (!rec.isKept() || rec.isNewerThan(row))
+	return rec.row.isSame(row) && (!rec.isUnsaved() || rec.isNewerThan(row))
 }
 
 // A rowID tells a row from others with its key by the length and hash of its version
@@ -219,8 +219,8 @@ func (r *replica) fill() *completeSet {
 	return set
 }
 
-// A moment is when a request began: what it finds is not older than so many changes,
-// if its reads are consistent.
+// A moment is when a request began, as the number of changes until then. If the request
+// reads consistently, what it finds is not older.
 type moment struct {
 	changes    uint64
 	consistent bool
@@ -249,7 +249,7 @@ func (r *replica) note(since moment, f *found) (item ld.VersionedData, ok bool) 
 
 func (r *replica) isAhead(since moment, f *found) bool {
 	known := r.record(f.key)
-	return !since.consistent && known != nil && !known.isKept() && !known.isOf(f.row) && !known.isOlderThan(f.row)
+	return !since.consistent && known != nil && !known.isUnsaved() && !known.isOf(f.row) && !known.isOlderThan(f.row)
 }
 
 // noteWrite does the same for a write, which need not be made again: no Init is
@@ -327,11 +327,11 @@ func (r *replica) merge(since moment, f *found) *record {
 		return &record{}
 	case known == nil:
 		return r.store(known, f)
-	case known.isOf(f.row): // first, because of two reads at the same time the second one finds nothing new
+	case known.isOf(f.row): // first, because of two reads of the same row the second brings nothing new
 		return r.keepItem(f.key, known, f.row)
 	case known.change > since.changes && !known.isOlderThan(f.row):
 		return known // a later request has found out more
-	case known.isKept() && (f.fault != nil || known.isNewerThan(f.row)):
+	case known.isUnsaved() && (f.fault != nil || known.isNewerThan(f.row)):
 		return r.keepItem(f.key, known, f.row)
 	case r.ttl < 0 && known.item != nil && f.fault == nil && !f.row.isNone() && f.row.version < known.version():
 		return known // nobody would look again
@@ -376,7 +376,7 @@ func (r *replica) store(known *record, f *found) *record {
 // returns false if it was another row that later requests have found, whose item is
 // not kept.
 func (r *replica) serve(rec *record, f *found) (item ld.VersionedData, ok bool) {
-	if r.ttl == 0 && !rec.isKept() && rec.state != removed {
+	if r.ttl == 0 && !rec.isUnsaved() && rec.state != removed {
 		return f.item, rec.row.isSame(f.row)
 	}
 	return rec.item, true
@@ -447,16 +447,16 @@ func (r *replica) totals() recordCounts {
 	return r.counts
 }
 
-// isKept reports whether all that is known may be served if the table can't be asked
+// canServeAll reports whether all that is known may be served if the table can't be asked
 // and no stale values are served: because it waits to be written, or is fresh.
-func (r *replica) isKept() bool {
-	now, isKept := time.Now().UnixNano(), true
+func (r *replica) canServeAll() bool {
+	now, canServe := time.Now().UnixNano(), true
 	r.records.Range(func(_, known any) bool {
 		rec := known.(*record)
-		isKept = rec.isKept() || rec.state == removed || rec.isAbsent() || isFresh(rec.expires, r.ttl, now)
-		return isKept
+		canServe = rec.isUnsaved() || rec.state == removed || rec.isAbsent() || isFresh(rec.expires, r.ttl, now)
+		return canServe
 	})
-	return isKept
+	return canServe
 }
 
 // expiry returns when something expires that is stored now: at a random moment at the

@@ -17,8 +17,8 @@ type received struct {
 	found *found // an item that can't be stored: what an Init has found in its place
 }
 
-// known returns the item, or nil.
-func (item *received) known() ld.VersionedData {
+// itemOrNil returns the item, or nil.
+func (item *received) itemOrNil() ld.VersionedData {
 	if item == nil {
 		return nil
 	}
@@ -108,7 +108,7 @@ func (r *replica) replace(since uint64, items map[string]*received) {
 	for key, item := range items {
 		known := r.record(key)
 		rec := r.recordOf(item)
-		if known != nil && known.isKept() && known.change > since {
+		if known != nil && known.isUnsaved() && known.change > since {
 			r.keepItem(key, known, rec.row)
 			continue
 		}
@@ -119,7 +119,7 @@ func (r *replica) replace(since uint64, items map[string]*received) {
 		key, known := k.(string), v.(*record)
 		switch {
 		case items[key] != nil || known.isAbsent():
-		case known.isKept() && known.change > since:
+		case known.isUnsaved() && known.change > since:
 			r.keepItem(key, known, rowID{})
 		default:
 			r.put(key, known, &record{expires: r.expiry(false)})

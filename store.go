@@ -35,13 +35,12 @@ type store struct {
 	reportsUnsaved  bool // an Init or update that is kept as unsaved is an error
 	loggers         ldlog.Loggers
 
-	replicas   atomic.Pointer[[]*replica] // few and seldom added to, so a slice
-	addReplica sync.Mutex
-	flights    flights
-	data       dataSetState
-	writes     writes
-	keeper     keeper
-	status     *statusTeller
+	replicas atomic.Pointer[[]*replica] // few and seldom added to, so a slice
+	flights  flights
+	data     dataSetState
+	writes   writes
+	keeper   keeper
+	status   *statusTeller
 
 	ctx         context.Context // done when the store is closed
 	cancel      context.CancelFunc
@@ -98,18 +97,18 @@ func (s *store) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 	}
 	known := r.record(key)
 	if !canBeSortKey(key) {
-		return known.known(), nil
+		return known.itemOrNil(), nil
 	}
 	isLate := known != nil && known.late
-	item, err := s.read(r, target{getItem, rowKey{r.namespace, key}}, known.known() != nil, isLate)
+	item, err := s.read(r, target{getItem, rowKey{r.namespace, key}}, known.itemOrNil() != nil, isLate)
 	known = r.record(key)
 	switch {
 	case err == nil && s.ttl == 0:
 		served, _ := item.(ld.VersionedData)
 		return served, nil
-	case err == nil, known != nil && (r.keepsStale || known.isKept() || known.state == removed):
-		return known.known(), nil
-	case r.complete.Load() != nil && (r.keepsStale || (known == nil && r.totals().present > 0 && r.isKept())):
+	case err == nil, known != nil && (r.keepsStale || known.isUnsaved() || known.state == removed):
+		return known.itemOrNil(), nil
+	case r.complete.Load() != nil && (r.keepsStale || (known == nil && r.totals().present > 0 && r.canServeAll())):
 		return nil, nil // all that there is was known, and this was not there
 	}
 	return nil, err
@@ -130,7 +129,7 @@ func (s *store) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.Version
 		return items.(map[string]ld.VersionedData), nil
 	}
 	known, _ = r.all()
-	if err == nil || (known != nil && (r.keepsStale || r.isKept())) {
+	if err == nil || (known != nil && (r.keepsStale || r.canServeAll())) {
 		return known, nil
 	}
 	return nil, err
@@ -190,8 +189,7 @@ func (s *store) fly(r *replica, key string) *flight {
 		}
 	}
 	if !s.background.start(read) {
-		defer s.flights.end(flightKey{r, key}, f)
-		f.run(s.ctx.Err)
+		read() // of a closed store: its requests end at once
 	}
 	return f
 }
@@ -324,11 +322,11 @@ func (s *store) logMalformed(f found) {
 	}
 }
 
-// IsStoreAvailable tells the SDK that an outage is over, that nothing waits to be
-// written, and that no write is under way: a change of the status that nobody reads
-// can end in a crash of the application, and the SDK reads none during a write, or
-// while LaunchDarkly refuses its stream. So it is told a second time only if it has
-// written something since. Of a closed store it asks no more once it has a yes.
+// IsStoreAvailable reports to the SDK whether the outage is over, nothing waits to be
+// written and no write is under way. A yes is a change of the status, and too many
+// changes that the SDK does not read end in a crash of the application. It reads none
+// during a write, or while LaunchDarkly refuses its stream. So there is one yes for each
+// write at most. For a closed store it is always yes, which ends the SDK's polling.
 func (s *store) IsStoreAvailable() bool {
 	return s.isClosed() || (!s.outage.isKnown() && !s.isWaiting() && s.writes.mayTell())
 }
@@ -346,29 +344,18 @@ func (s *store) prefixed(name string) string {
 	return s.prefix + ":" + name
 }
 
-// replica returns the replica of a kind.
+// replica returns the replica of a kind, and makes it the first time.
 func (s *store) replica(kind ld.VersionedDataKind) *replica {
 	name := kind.GetNamespace()
-	if r := replicaOf(*s.replicas.Load(), name); r != nil {
-		return r
-	}
-	s.addReplica.Lock()
-	defer s.addReplica.Unlock()
-	known := *s.replicas.Load()
-	if r := replicaOf(known, name); r != nil {
-		return r
-	}
-	r := newReplica(kind, s.namespace(kind), s.ttl, s.ttl != 0 && s.staleValues != EvictStaleValues)
-	replicas := append(slices.Clone(known), r)
-	s.replicas.Store(&replicas)
-	return r
-}
-
-func replicaOf(replicas []*replica, name string) *replica {
-	for _, r := range replicas {
-		if r.name == name {
-			return r
+	for {
+		known := s.replicas.Load()
+		for _, r := range *known {
+			if r.name == name {
+				return r
+			}
 		}
+		r := newReplica(kind, s.namespace(kind), s.ttl, s.ttl != 0 && s.staleValues != EvictStaleValues)
+		replicas := append(slices.Clone(*known), r)
+		s.replicas.CompareAndSwap(known, &replicas) // or another caller has added one
 	}
-	return nil
 }

@@ -24,8 +24,8 @@ type dataSetState struct {
 	askAgain  atomic.Int64 // until then there is none without a request, in Unix nanoseconds
 }
 
-// InitializedInternal reports whether there is a full data set. A yes is for ever, a
-// no for one TTL.
+// InitializedInternal reports whether there is a full data set. It remembers a yes for
+// ever, and a no for one TTL.
 func (s *store) InitializedInternal() bool {
 	if s.data.known.Load() {
 		return true
@@ -95,9 +95,9 @@ func (s *store) checkDataSet() (isThere bool, err error) {
 	return false, nil
 }
 
-// lookAtStart finds out whether the table can be used. In daemon mode it warns if it
-// holds no data set. That needs no permission for the row that tells, so it is not the
-// one whose failure counts.
+// lookAtStart finds out whether the table can be used. In daemon mode it warns if the
+// table holds no data set. Credentials need not allow a daemon to read the row that tells,
+// so a failure of that read is ignored.
 func (s *store) lookAtStart(isDaemon bool) {
 	of := target{getItem, rowKey{s.namespace(ld.Features), probeKey}}
 	if err := quietly(s.outage.run)(s.ctx, of, func() error { return s.probe(s.ctx, of) }); err != nil {

@@ -36,7 +36,6 @@ func (s *store) keepInit(plan []*kindPlan) {
 		p.since = p.replica.keepAll(p.items)
 		for _, item := range p.items {
 			if item.isNew {
-				item.isNew = false
 				s.logUnstorable(item)
 				s.wake()
 			}
@@ -173,7 +172,7 @@ func (p *kindPlan) compareRow(stored row) {
 func (s *store) writeKinds(ctx context.Context, plan []*kindPlan) error {
 	writer := s.newBatchWriter()
 	for _, p := range plan {
-		for _, wave := range waves(p.rows, func(key string) ld.VersionedData { return p.items[key].known() }) {
+		for _, wave := range waves(p.rows, func(key string) ld.VersionedData { return p.items[key].itemOrNil() }) {
 			if err := s.writeBatches(ctx, p, wave, writer); err != nil {
 				return err
 			}

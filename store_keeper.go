@@ -107,8 +107,8 @@ func (s *store) isObsolete(f fact) bool {
 	})
 }
 
-// look asks for a row that isn't there, or for all rows if that was refused. It never
-// asks for what failed, which may do so for a reason of its own.
+// look asks for a row that isn't there, or for one row of the partition if a Query failed.
+// It never asks for the row that failed, because that may have a reason of its own.
 func (s *store) look(f fact, patience time.Duration) {
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
@@ -190,21 +190,17 @@ func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
 		return known.err
 	}
 	items := r.waiting()
-	keys := make(map[string]string, len(items))
-	for key := range items {
-		keys[key] = key
-	}
 	var mu sync.Mutex
 	run, isFirst := quietly(s.outage.try), true
-	write := func(key string) {
-		err := recovered(func() error { return s.writeItemLate(run, r, key, items[key], isIntact) }) // a kind may panic
+	write := func(waiting *record) {
+		err := recovered(func() error { return s.writeItemLate(run, r, waiting, isIntact) }) // a kind may panic
 		if err != nil {
 			mu.Lock()
 			defer mu.Unlock()
 			failed = cmp.Or(failed, err)
 		}
 	}
-	for _, wave := range waves(keys, func(key string) ld.VersionedData { return items[key].known() }) {
+	for _, wave := range waves(items, func(key string) ld.VersionedData { return items[key].itemOrNil() }) {
 		if isFirst {
 			write(wave[0])
 			if s.outage.fact(of) != nil {
@@ -214,9 +210,9 @@ func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
 		}
 		var group errgroup.Group
 		group.SetLimit(maxParallelBatches)
-		for _, key := range wave {
+		for _, waiting := range wave {
 			group.Go(func() error {
-				write(key)
+				write(waiting)
 				return nil
 			})
 		}
@@ -226,13 +222,14 @@ func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
 }
 
 // writeItemLate writes an item if it still waits.
-func (s *store) writeItemLate(run runner, r *replica, key string, waiting *record, isIntact bool) error {
+func (s *store) writeItemLate(run runner, r *replica, waiting *record, isIntact bool) error {
 	return s.ifNoInit(func() error {
+		item := receive(r.namespace, waiting.item)
+		key := item.row.key
 		known := r.record(key)
 		if known == nil || known.state != waits || known.change != waiting.change {
 			return nil
 		}
-		item := receive(r.namespace, known.item)
 		if isIntact && known.row.isSame(item.id) {
 			s.note(r, moment{known.change, true}, &found{key: key, row: item.id, item: known.item, own: true})
 			return nil

@@ -16,8 +16,7 @@ import (
 // allWrites is the weight of a write that excludes all others.
 const allWrites = math.MaxInt64
 
-// writes lets updates run at the same time, but an Init alone. That is no lock:
-// nothing that evaluates waits for it.
+// writes lets updates run at the same time, but an Init alone. Reads never wait for it.
 type writes struct {
 	turns    *semaphore.Weighted
 	arrivals atomic.Int64 // so far
@@ -47,7 +46,7 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 		return s.keepUnstorable(r, &update), nil //nolint:nilerr // no retry would mend it
 	}
 	known, isNew := r.keep(&update)
-	if !isNew && known.isKept() {
+	if !isNew && known.isUnsaved() {
 		return known.item, nil // it is newer
 	}
 	err := s.inTurn(1, func(ctx context.Context) error {
@@ -60,7 +59,7 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	if err != nil {
 		err = s.unsavedError(fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version), err)
 	}
-	return r.record(update.row.key).known(), err
+	return r.record(update.row.key).itemOrNil(), err
 }
 
 // keepUnstorable keeps an item that can't be stored, unless the table has a newer one,
@@ -70,7 +69,7 @@ func (s *store) keepUnstorable(r *replica, item *received) ld.VersionedData {
 		_, _ = s.load(r, item.row.key, nil)
 	}
 	if rec, isNew := r.keep(item); !isNew {
-		return rec.known()
+		return rec.itemOrNil()
 	}
 	s.logUnstorable(item)
 	s.wake()
@@ -122,13 +121,14 @@ func (s *store) unsavedError(what string, err error) error {
 	}
 }
 
-// errOddVersion is what keeps an item out of the table if no whole number stands for
-// the version of the row in its place.
+// errOddVersion is why an item can't be stored if the row in its place has a version that
+// is no integer.
 var errOddVersion = errors.New("the row in its place has a version that is no integer")
 
-// put writes an item unless the row is as new, and notes which of them the table has
-// then. It tries again if, by then, the row that had been newer is gone. An item
-// that is as new as a malformed row takes its place.
+// put writes an item unless the table has a row of the same version or a newer one, and
+// notes which of the two the table has then. If the write is refused, but the row that it
+// then reads is older or gone, it tries again. A malformed row of the same version is
+// replaced.
 func (s *store) put(ctx context.Context, run runner, r *replica, item *received, waiting *record) (stored bool, err error) {
 	key := item.row.key
 	since := r.begin(true)

@@ -22,8 +22,8 @@ const (
 	batchWriteItem = "BatchWriteItem"
 )
 
-// maxConnectAttempts is after how many attempts to connect an attempt ends.
-// With the AWS SDK's waits between them they take about a quarter of a second.
+// maxConnectAttempts is how often a call tries to connect. With the AWS SDK's waits
+// between them, the attempts take about a quarter of a second.
 const maxConnectAttempts = 3
 
 // A table makes requests to DynamoDB, one method for each of its actions. None
