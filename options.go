@@ -129,7 +129,8 @@ func StaleValues(policy StaleValuesPolicy) FeatureStoreOption {
 
 // RequestTimeout is the time limit of each DynamoDB call, including the AWS SDK's
 // retries, the waits between them, and the time that it takes to get credentials. The
-// default is DefaultRequestTimeout. Zero means no limit. A negative timeout is an error
+// default is DefaultRequestTimeout. Zero means no limit: a request that is never answered
+// then holds up what waits for it, late writes included. A negative timeout is an error
 // of the constructor.
 func RequestTimeout(timeout time.Duration) FeatureStoreOption {
 	return option(func(o *options) error {

@@ -101,18 +101,27 @@ func (r *replica) leaveOut(key string, known *record) {
 }
 
 // replace stores that the table has the items of an Init and no others. What was kept
-// since then has come after the Init, and stays.
+// since then has come after the Init, and stays. A newer row that was read since then may
+// have come before or after it, so the next read decides.
 func (r *replica) replace(since uint64, items map[string]*received) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	expires := r.expiry(false)
 	for key, item := range items {
 		known := r.record(key)
 		rec := r.recordOf(item)
-		if known != nil && known.isUnsaved() && known.change > since {
+		switch {
+		case known != nil && known.isUnsaved() && known.change > since:
 			r.keepItem(key, known, rec.row)
 			continue
+		case known.hasRow() && known.item != nil && known.change > since && known.isNewerThan(rec.row):
+			expires = 0
+			newer := *known
+			newer.expires = 0
+			rec = &newer
+		default:
+			rec.expires = r.expiry(known == nil)
 		}
-		rec.expires = r.expiry(known == nil)
 		r.put(key, known, rec)
 	}
 	r.records.Range(func(k, v any) bool {
@@ -128,7 +137,7 @@ func (r *replica) replace(since uint64, items map[string]*received) {
 	})
 	r.changes++
 	r.replaced = r.changes
-	r.complete.Store(&completeSet{expires: r.expiry(false)})
+	r.complete.Store(&completeSet{expires: expires})
 	r.fill()
 }
 

@@ -260,3 +260,17 @@ func TestInitWritesInAnOrderThatOtherProcessesCanRelyOn(t *testing.T) {
 		})
 	}
 }
+
+// Whether it came before or after the Init, nobody can tell.
+func TestNewerRowThatIsReadDuringAnInit(t *testing.T) {
+	t.Parallel()
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		store := f.newStore(CacheTTL(time.Second))
+		init := f.holdResponse("PutItem", initedKey).during(initWith(store, flag("f", 1)))
+		require.NoError(t, f.newStore(DynamoClient(f.client)).Upsert(ld.Features, flag("f", 5)))
+		time.Sleep(time.Second)
+		assertGet(t, store, ld.Features, "f", flag("f", 5))
+		init.finish()
+		assertHas(t, store, flag("f", 5))
+	})
+}
