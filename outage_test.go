@@ -221,6 +221,27 @@ func TestRowThatCantBeReadTakesNothingElseAway(t *testing.T) {
 	}
 }
 
+// While others are answered, nothing but the row itself tells that it can't be read.
+func TestRowThatCantBeReadIsReadOnceASecond(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []StaleValuesPolicy{RefreshStaleValues, RefreshStaleValuesAsync} {
+		runWithTable(t, fmt.Sprint(policy), func(t *testing.T, f *fixture) {
+			require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
+			config := ClientConfig(f.awsConfig(f.transport).WithMaxRetries(0))
+			store := f.newStore(CacheTTL(10*time.Second), StaleValues(policy), config)
+			f.transport.setInterceptor(onRow("f", internalError, "GetItem"))
+			assertAll(t, store, ld.Features, flag("f", 1))
+			time.Sleep(10 * time.Second)
+			f.transport.reset()
+			for range 100 {
+				assertGet(t, store, ld.Features, "f", flag("f", 1))
+				time.Sleep(100 * time.Millisecond)
+			}
+			assert.LessOrEqual(t, len(f.transport.recorded("GetItem")), 20, "and looks at whether that lasts")
+		})
+	}
+}
+
 // It is tried again, because it has to be in the table, but nothing else waits for it.
 func TestRowThatCantBeWrittenTakesNothingElseAway(t *testing.T) {
 	t.Parallel()
