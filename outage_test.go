@@ -325,6 +325,23 @@ func TestRefusalConcernsOneActionOnOnePartition(t *testing.T) {
 	}
 }
 
+// A process that was sent a data set needs the row no longer that tells of one.
+func TestInitEndsTheOutageOfTheRowThatTellsOfADataSet(t *testing.T) {
+	t.Parallel()
+	for mode, options := range outageModes {
+		runWithTable(t, mode, func(t *testing.T, f *fixture) {
+			store := f.newStore(options...)
+			f.transport.setInterceptor(onPartition(initedKey, "GetItem", refusals["access denied"].answer))
+			require.False(t, store.Initialized())
+			time.Sleep(2 * time.Second)
+			assert.Len(t, f.log.ofStores("WARN", "can't be used"), 1)
+			require.NoError(t, store.Init(allData(flag("f", 1))))
+			assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), 2*maxPause)
+			assert.Empty(t, storeGoroutines())
+		})
+	}
+}
+
 // An answer shows that the table is there, whatever it says.
 func TestWhatEndsAFailure(t *testing.T) {
 	t.Parallel()
