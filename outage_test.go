@@ -242,6 +242,24 @@ func TestRowThatCantBeReadIsReadOnceASecond(t *testing.T) {
 	}
 }
 
+// If others are answered meanwhile, the table is there.
+func TestRequestThatFailsWhileOthersAreAnswered(t *testing.T) {
+	t.Parallel()
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
+		store := f.newStore(CacheTTL(0))
+		f.transport.setInterceptor(onRow("bad", noConnection, "GetItem"))
+		held := f.holdResponse("GetItem", `"bad"`)
+		result := make(chan error, 1)
+		go func() { result <- get(store, "bad")() }()
+		<-held.arrived
+		assertHas(t, store, flag("f", 1))
+		close(held.released)
+		require.Error(t, <-result)
+		assertHas(t, store, flag("f", 1))
+	})
+}
+
 // It is tried again, because it has to be in the table, but nothing else waits for it.
 func TestRowThatCantBeWrittenTakesNothingElseAway(t *testing.T) {
 	t.Parallel()
