@@ -215,6 +215,45 @@ func TestRowThatCantBeReadTakesNothingElseAway(t *testing.T) {
 	}
 }
 
+// While others are answered, nothing but the row itself tells that it can't be read.
+func TestRowThatCantBeReadIsReadOnceASecond(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []StaleValuesPolicy{RefreshStaleValues, RefreshStaleValuesAsync} {
+		runWithTable(t, fmt.Sprint(policy), func(t *testing.T, f *fixture) {
+			require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
+			config := ClientConfig(f.awsConfig(f.transport).WithMaxRetries(0))
+			store := f.newStore(CacheTTL(10*time.Second), StaleValues(policy), config)
+			f.transport.setInterceptor(onRow("f", internalError, "GetItem"))
+			assertAll(t, store, ld.Features, flag("f", 1))
+			time.Sleep(10 * time.Second)
+			f.transport.reset()
+			for range 100 {
+				assertGet(t, store, ld.Features, "f", flag("f", 1))
+				time.Sleep(100 * time.Millisecond)
+			}
+			assert.LessOrEqual(t, len(f.transport.recorded("GetItem")), 20, "and looks at whether that lasts")
+		})
+	}
+}
+
+// If others are answered meanwhile, the table is there.
+func TestRequestThatFailsWhileOthersAreAnswered(t *testing.T) {
+	t.Parallel()
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
+		store := f.newStore(CacheTTL(0))
+		f.transport.setInterceptor(onRow("bad", noConnection, "GetItem"))
+		held := f.holdResponse("GetItem", `"bad"`)
+		result := make(chan error, 1)
+		go func() { result <- get(store, "bad")() }()
+		<-held.arrived
+		assertHas(t, store, flag("f", 1))
+		close(held.released)
+		require.Error(t, <-result)
+		assertHas(t, store, flag("f", 1))
+	})
+}
+
 // It is tried again, because it has to be in the table, but nothing else waits for it.
 func TestRowThatCantBeWrittenTakesNothingElseAway(t *testing.T) {
 	t.Parallel()
@@ -295,6 +334,23 @@ func TestRefusalConcernsOneActionOnOnePartition(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// A process that was sent a data set needs the row no longer that tells of one.
+func TestInitEndsTheOutageOfTheRowThatTellsOfADataSet(t *testing.T) {
+	t.Parallel()
+	for mode, options := range outageModes {
+		runWithTable(t, mode, func(t *testing.T, f *fixture) {
+			store := f.newStore(options...)
+			f.transport.setInterceptor(onPartition(initedKey, "GetItem", refusals["access denied"].answer))
+			require.False(t, store.Initialized())
+			time.Sleep(2 * time.Second)
+			assert.Len(t, f.log.ofStores("WARN", "can't be used"), 1)
+			require.NoError(t, store.Init(allData(flag("f", 1))))
+			assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), 2*maxPause)
+			assert.Empty(t, storeGoroutines())
+		})
 	}
 }
 

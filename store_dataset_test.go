@@ -340,3 +340,20 @@ func TestPollingClient(t *testing.T) {
 		})
 	}
 }
+
+// Where nobody may look whether there is a data set, rows that are missing were removed.
+func TestMissingRowsWhereTheRowThatTellsOfADataSetIsDenied(t *testing.T) {
+	t.Parallel()
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		store := f.newStore(outageModes["cached, EvictStaleValues"]...)
+		f.transport.setInterceptor(onPartition(initedKey, "GetItem", refusals["access denied"].answer))
+		require.NoError(t, store.Init(allData(flag("f", 1), flag("g", 1))))
+		require.NoError(t, f.newStore(DynamoClient(f.client)).Init(allData(flag("f", 1))))
+		time.Sleep(time.Second)
+
+		assertGet(t, store, ld.Features, "g", nil)
+		assertAll(t, store, ld.Features, flag("f", 1))
+		time.Sleep(time.Minute)
+		assert.Empty(t, f.log.ofStores())
+	})
+}

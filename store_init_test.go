@@ -10,10 +10,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
@@ -273,4 +275,28 @@ func TestNewerRowThatIsReadDuringAnInit(t *testing.T) {
 		init.finish()
 		assertHas(t, store, flag("f", 5))
 	})
+}
+
+// What comes while an Init is under way is newer, and is served and written after it.
+func TestUpdatesDuringAnInitStay(t *testing.T) {
+	t.Parallel()
+	for mode, options := range outageModes {
+		runWithTable(t, mode, func(t *testing.T, f *fixture) {
+			store := f.newStore(options...)
+			require.NoError(t, store.Init(allData(flag("f", 1))))
+			held := f.holdResponse("BatchWriteItem", "")
+			var calls errgroup.Group
+			calls.Go(func() error { return store.Init(allData(flag("f", 2))) })
+			<-held.arrived
+			calls.Go(func() error { return store.Upsert(ld.Features, flag("f", 3)) })
+			calls.Go(func() error { return store.Upsert(ld.Features, flag("new", 1)) })
+			synctest.Wait()
+			close(held.released)
+			require.NoError(t, calls.Wait())
+
+			for _, s := range []ld.FeatureStore{store, f.newStore(DynamoClient(f.client))} {
+				assertAll(t, s, ld.Features, flag("f", 3), flag("new", 1))
+			}
+		})
+	}
 }

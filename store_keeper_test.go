@@ -281,9 +281,10 @@ func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 		"no version":    {rawItem{versionAttribute: text("3"), itemAttribute: text("{")}, true},
 		"a fraction":    {rawItem{versionAttribute: number("2.5"), itemAttribute: text("{")}, false},
 	} {
-		for when, late := range map[string]bool{"at once": false, "late": true} {
+		for _, when := range []string{"at once", "known", "late"} {
 			t.Run(name+"/"+when, func(t *testing.T) {
 				testUnsaved(t, func(f *unsavedFixture) {
+					late := when == "late"
 					if late {
 						f.transport.setInterceptor(failing(noConnection))
 						require.Error(f.t, f.upsert(flag("f", 2)))
@@ -291,6 +292,10 @@ func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 					row := rowKey{"features", "f"}.attributes()
 					maps.Copy(row, c.attributes)
 					f.putRow(row)
+					if when == "known" {
+						time.Sleep(time.Second)
+						f.readAll()
+					}
 					if late {
 						f.recover()
 					} else {

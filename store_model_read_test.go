@@ -222,6 +222,7 @@ func (p *process) finishReads() {
 	}
 	if len(p.reads) > 0 {
 		p.reads, p.faultEnd = nil, time.Now()
+		p.readEverything() // It shows what these reads have left behind.
 	}
 }
 

@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
@@ -137,12 +139,13 @@ func TestNewerRowTakesTheTooLargeItemsPlace(t *testing.T) {
 	}
 }
 
+func invalid(r *sentRequest) (*http.Response, error) {
+	return answerError(r, http.StatusBadRequest, "ValidationException", "One or more parameter values were invalid: nesting"), nil
+}
+
 // DynamoDB may call an item invalid that looks valid. Nothing waits for it.
 func TestItemThatDynamoDBCallsInvalid(t *testing.T) {
 	t.Parallel()
-	invalid := func(r *sentRequest) (*http.Response, error) {
-		return answerError(r, http.StatusBadRequest, "ValidationException", "One or more parameter values were invalid: nesting"), nil
-	}
 	want := slices.Concat([]ld.VersionedData{flag("new", 2)}, numberedFlags("a", 60), []ld.VersionedData{flag("f", 2), segment("s", 2), x(2)})
 	for when, late := range map[string]bool{"at once": false, "late": true} {
 		t.Run(when, func(t *testing.T) {
@@ -167,6 +170,30 @@ func TestItemThatDynamoDBCallsInvalid(t *testing.T) {
 				assert.Empty(f.t, f.transport.writes())
 				assert.Empty(f.t, storeGoroutines())
 			})
+		})
+	}
+}
+
+// What is known of an older version says nothing of a newer one that is being written.
+func TestNewerItemThanTheOneThatDynamoDBCallsInvalid(t *testing.T) {
+	t.Parallel()
+	for mode, options := range outageModes {
+		runWithTable(t, mode, func(t *testing.T, f *fixture) {
+			store := f.newStore(options...)
+			f.transport.setInterceptor(failing(invalid))
+			older, newer := f.holdResponse("PutItem", ""), f.holdRequest("PutItem", "")
+			var calls errgroup.Group
+			calls.Go(func() error { return store.Upsert(ld.Features, flag("f", 2)) })
+			<-older.arrived
+			f.transport.setInterceptor(nil)
+			calls.Go(func() error { return store.Upsert(ld.Features, flag("f", 3)) })
+			<-newer.arrived
+			close(older.released)
+			synctest.Wait()
+			assertGet(t, store, ld.Features, "f", flag("f", 3))
+			close(newer.released)
+			require.NoError(t, calls.Wait())
+			f.requireHoldsItem(f.rows(), flag("f", 3))
 		})
 	}
 }
