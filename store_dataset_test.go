@@ -1,12 +1,9 @@
 package lddynamodb
 
 import (
-	"encoding/json"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -252,91 +249,6 @@ func TestDaemonNeverWrites(t *testing.T) {
 			time.Sleep(time.Hour)
 			assert.Equal(t, readActions, f.transport.actions())
 			assert.Empty(t, storeGoroutines())
-		})
-	}
-}
-
-// A launchDarkly answers the SDK's requests.
-type launchDarkly func(r *http.Request) *http.Response
-
-func (l launchDarkly) RoundTrip(r *http.Request) (*http.Response, error) { return l(r), nil }
-
-// clientConfig is that of a client of a LaunchDarkly in memory. What SDK and store
-// log goes to the fixture.
-func (f *fixture) clientConfig(answer launchDarkly, options ...FeatureStoreOption) ld.Config {
-	f.tb.Helper()
-	factory, err := NewDynamoDBFeatureStoreFactory(f.table, append(options, ClientConfig(f.awsConfig(f.transport)))...)
-	require.NoError(f.tb, err)
-	config := ld.DefaultConfig
-	config.FeatureStoreFactory = factory
-	config.Loggers = configLoggingTo(f.log).Loggers
-	config.SendEvents, config.DiagnosticOptOut = false, true
-	config.BaseUri, config.StreamUri, config.EventsUri = "http://ld.example", "http://ld.example", "http://ld.example"
-	config.HTTPClientFactory = func(ld.Config) http.Client { return http.Client{Transport: answer} }
-	return config
-}
-
-func withStatus(r *http.Request, status int, body io.ReadCloser, header http.Header) *http.Response {
-	return &http.Response{
-		Status: http.StatusText(status), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, Body: body, Request: r, ContentLength: -1,
-	}
-}
-
-// payload is what LaunchDarkly sends of a data set.
-func payload(t *testing.T, flags ...ld.VersionedData) string {
-	data := map[string]map[string]ld.VersionedData{"flags": {}, "segments": {}}
-	for _, flag := range flags {
-		data["flags"][flag.GetKey()] = flag
-	}
-	encoded, err := json.Marshal(data)
-	require.NoError(t, err)
-	return string(encoded)
-}
-
-// A polling client gets its data once, and then the answer that nothing has changed.
-// It looks at no status, and sends no Init again. It is ready although DynamoDB is
-// down, and fills a table that is lost later.
-func TestPollingClient(t *testing.T) {
-	t.Parallel()
-	for _, faultName := range []string{"black hole", "denial"} {
-		t.Run(faultName, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t) // the SDK's poller never ends all of its goroutines, so this is no fake time
-			fail := func() { f.transport.setInterceptor(failing(faults[faultName])) }
-			var sent atomic.Int32
-			body := payload(t, numberedFlags("f", 50)...)
-			config := f.clientConfig(func(r *http.Request) *http.Response {
-				if r.Header.Get("If-None-Match") == `"1"` {
-					return withStatus(r, http.StatusNotModified, http.NoBody, nil)
-				}
-				sent.Add(1)
-				return withStatus(r, http.StatusOK, io.NopCloser(strings.NewReader(body)),
-					http.Header{"Etag": {`"1"`}, "Cache-Control": {"max-age=0"}})
-			}, RequestTimeout(time.Second))
-			config.Stream = false
-			fail()
-			client, err := ld.MakeCustomClient("key", config, hangGuard)
-			require.NoError(t, err)
-			defer func() { require.NoError(t, client.Close()) }()
-			for outage := range 2 {
-				if outage == 1 {
-					require.NoError(t, f.clear())
-					fail()
-				}
-				_, err := client.BoolVariation("f-1", ld.NewUser("u"), false)
-				require.NoError(t, err)
-				require.Eventually(t, func() bool {
-					_, _ = client.BoolVariation("unknown", ld.NewUser("u"), false)
-					return len(f.log.ofStores("WARN", "can't be used")) == outage+1
-				}, hangGuard, time.Millisecond)
-				require.Empty(t, f.rows())
-
-				f.transport.setInterceptor(nil)
-				require.Eventually(t, f.hasEnded(outage+1), hangGuard, time.Millisecond)
-				f.requireHolds(numberedFlags("f", 50))
-			}
-			assert.EqualValues(t, 1, sent.Load())
 		})
 	}
 }
