@@ -573,12 +573,3 @@ func storeFlags(t *testing.T, f *fixture) {
 	require.NoError(t, writer.Init(allData(flag("f", 1), flag("deleted", 1))))
 	require.NoError(t, writer.Delete(ld.Features, "deleted", 2))
 }
-
-func onPartition(partition, action string, fail reply) interceptor {
-	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		if r.action == action && strings.Contains(string(r.body), fmt.Sprintf(`{"S":%q}`, partition)) {
-			return fail(r)
-		}
-		return send()
-	}
-}

@@ -164,16 +164,6 @@ func TestLostRequests(t *testing.T) {
 	}
 }
 
-// onRow makes requests for some rows fail.
-func onRow(key string, fail reply, actions ...string) interceptor {
-	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		if r.isOf(actions) && strings.Contains(string(r.body), fmt.Sprintf(`"key":{"S":"%s`, key)) {
-			return fail(r)
-		}
-		return send()
-	}
-}
-
 var rowFaults = map[string]reply{"reset": brokenConnection, "deaf": blackHole, "500": internalError}
 
 // Nothing else is asked for meanwhile, so at first nobody can know that it is the row.
@@ -184,7 +174,7 @@ func TestRowThatCantBeReadTakesNothingElseAway(t *testing.T) {
 			runWithTable(t, faultName+"/"+modeName, func(t *testing.T, f *fixture) {
 				require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
 				store := f.newStore(options...)
-				f.transport.setInterceptor(onRow("bad", fault, "GetItem"))
+				f.transport.setInterceptor(failingWith(`"key":{"S":"bad`, fault, "GetItem"))
 				for i := range 10 {
 					for _, key := range []string{"bad", "bad too"} {
 						if err := get(store, key)(); i == 0 {
@@ -217,7 +207,7 @@ func TestRowThatCantBeWrittenTakesNothingElseAway(t *testing.T) {
 		runWithTable(t, faultName, func(t *testing.T, f *fixture) {
 			store := f.newStore(CacheTTL(0))
 			require.NoError(t, store.Init(allData(flag("f", 1))))
-			f.transport.setInterceptor(onRow("bad", fault, "PutItem"))
+			f.transport.setInterceptor(failingWith(`"key":{"S":"bad`, fault, "PutItem"))
 			require.Error(t, store.Upsert(ld.Features, flag("bad", 1)))
 			time.Sleep(10 * time.Second)
 			for i := range 20 {
@@ -264,8 +254,8 @@ func TestRefusalConcernsOneActionOnOnePartition(t *testing.T) {
 				runWithTable(t, fmt.Sprintf("%s/%s/prefix %q", name, refusal, prefix), func(t *testing.T, f *fixture) {
 					require.NoError(t, f.newStore(Prefix(prefix)).Init(allData(flag("f", 1), segment("s", 1))))
 					store, other := f.newStore(CacheTTL(0), Prefix(prefix)), f.newStore(CacheTTL(0), Prefix("other"))
-					partition := strings.TrimPrefix(prefix+":"+c.partition, ":")
-					f.transport.setInterceptor(onPartition(partition, c.action, refusals[refusal].answer))
+					partition := fmt.Sprintf(`{"S":%q}`, strings.TrimPrefix(prefix+":"+c.partition, ":"))
+					f.transport.setInterceptor(failingWith(partition, refusals[refusal].answer, c.action))
 					for version := range 2 { // the second time, it is known
 						for name, check := range checks {
 							if slices.Contains(c.fails, name) {

@@ -119,6 +119,7 @@ func TestIdleAndClosedStoresHaveNoGoroutine(t *testing.T) {
 				require.NoError(t, err)
 			}
 			assert.Empty(t, storeGoroutines())
+			assert.Equal(t, readWriteActions, f.transport.actions())
 			time.Sleep(time.Minute)
 			_, _ = get(store, "f")(), all(store)()
 			assert.Empty(t, storeGoroutines())

@@ -57,7 +57,7 @@ func TestLookAtStart(t *testing.T) {
 		"no connection":  {prepare: fail(failing(noConnection)), config: daemon, warning: "can't be used", outage: true},
 		"a denial of $inited alone": {prepare: func(f *fixture) {
 			initialized(f)
-			f.transport.setInterceptor(onPartition("p:$inited", "GetItem", refusals["access denied"].answer))
+			f.transport.setInterceptor(failingWith(`{"S":"p:$inited"}`, refusals["access denied"].answer, "GetItem"))
 		}, config: daemon},
 		"offline":                   {config: ld.Config{Offline: true, UseLdd: true}, quiet: true},
 		"connected, an empty table": {config: connected},

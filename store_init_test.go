@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,42 +130,6 @@ func TestInitMakesRequestsAtTheSameTime(t *testing.T) {
 		took := elapsed(func() { require.NoError(t, store.Init(data)) })
 		assert.Equal(t, 60*time.Millisecond, took, "one read of each kind and of $inited at once, 4 times all batches, $inited")
 	})
-}
-
-// An Init that fails half-way leaves a table that doesn't say that it is
-// complete. The process itself completes it when the table can be used again, or
-// another one with its Init.
-func TestInitFailsInTheMiddle(t *testing.T) {
-	t.Parallel()
-	for name, fault := range map[string]reply{
-		"no connection": noConnection, "empty responses": withBody(""), "access denied": refusals["access denied"].answer,
-	} {
-		runWithTable(t, name, func(t *testing.T, f *fixture) {
-			store, another := f.newStore(), f.newStore(DynamoClient(f.client))
-			data := append(numberedFlags("f", 20*maxBatchRequests), segment("s", 1))
-			var batches atomic.Int64
-			f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-				if r.action == "PutItem" || (r.action == "BatchWriteItem" && batches.Add(1) > 5) {
-					return fault(r)
-				}
-				return send()
-			})
-
-			require.ErrorContains(t, store.Init(allData(data...)), fmt.Sprintf(" of %d changed items: ", len(data)))
-			assertAll(t, store, ld.Features, data[:len(data)-1]...)
-			assert.NotEmpty(t, f.rows())
-			assert.Less(t, len(f.rows()), len(data))
-			assert.False(t, another.Initialized())
-
-			f.transport.setInterceptor(nil)
-			if name == "no connection" {
-				require.NoError(t, another.Init(allData(data...)))
-			} else {
-				time.Sleep(time.Minute)
-			}
-			f.requireHolds(data)
-		})
-	}
 }
 
 // A writeLog notes when each row was first sent, and when DynamoDB had stored or

@@ -278,14 +278,10 @@ func TestUnstorableUpdateDuringAnInit(t *testing.T) {
 		for name, initially := range map[string]ld.VersionedData{"new version": flag("f", 1), "new flag": flag("g", 1)} {
 			runWithTable(t, mode+"/"+name, func(t *testing.T, f *fixture) {
 				store := f.newStore(options...)
-				held := f.holdResponse("BatchWriteItem", "")
-				initEnded := make(chan error)
-				go func() { initEnded <- store.Init(allData(initially)) }()
-				<-held.arrived
+				init := f.holdResponse("BatchWriteItem", "").during(initWith(store, initially))
 				require.NoError(t, store.Upsert(ld.Features, tooLarge(2)))
 				assertGet(t, store, ld.Features, "f", tooLarge(2))
-				close(held.released)
-				require.NoError(t, <-initEnded)
+				init.finish()
 				assertHas(t, store, tooLarge(2))
 			})
 		}

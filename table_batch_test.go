@@ -1,7 +1,6 @@
 package lddynamodb
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"slices"
@@ -83,12 +82,7 @@ func TestInitGivesUpWhereNothingIsEverStored(t *testing.T) {
 	t.Parallel()
 	for name, throttle := range throttles {
 		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
-			f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-				if r.action == "BatchWriteItem" && bytes.Contains(r.body, []byte(`"features"`)) {
-					return throttle(r)
-				}
-				return send()
-			})
+			f.transport.setInterceptor(failingWith(`"features"`, throttle, "BatchWriteItem"))
 
 			err := f.newStore().Init(allData(append(numberedFlags("f", 30), segment("a", 1), segment("b", 1))...))
 

@@ -33,7 +33,7 @@ func TestCorruptedResponses(t *testing.T) {
 				runWithTable(t, fmt.Sprintf("%s, %s, checksum %t", action, name, checksum), func(t *testing.T, f *fixture) {
 					require.NoError(t, f.newStore().Init(allData(flag("any", 7))))
 					store := f.newStore(ClientConfig(aws.NewConfig().WithMaxRetries(0)))
-					f.transport.setInterceptor(corrupting(action, checksum, corrupt, always))
+					f.transport.setInterceptor(corrupting(action, checksum, corrupt, 100))
 
 					_, err := call(store, flag("any", 8))
 
@@ -45,7 +45,7 @@ func TestCorruptedResponses(t *testing.T) {
 					require.NoError(t, f.newStore(DynamoClient(f.client)).Init(allData(flag("any", 7))))
 					f.transport.reset()
 
-					f.transport.setInterceptor(corrupting(action, checksum, corrupt, once()))
+					f.transport.setInterceptor(corrupting(action, checksum, corrupt, 1))
 					result, err := call(f.newStore(), flag("any", 9))
 
 					require.NoError(t, err)

@@ -2,7 +2,6 @@ package lddynamodb
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -230,31 +229,4 @@ func TestKeysThatWereReplacedInTheFileAreReadAgain(t *testing.T) {
 		require.ErrorContains(t, call(t.Context(), table), "AWS does not accept the credentials")
 		require.NoError(t, call(t.Context(), table))
 	})
-}
-
-// DynamoDB's clients for other endpoints, DAX for one, know only the parameters
-// that have replaced these.
-func TestNoRequestHasLegacyParameters(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	for _, options := range outageModes {
-		store := f.newStore(options...)
-		require.NoError(t, store.Init(allData(flag("f", 1), flag("removed", 1), segment("s", 1))))
-		require.NoError(t, store.Init(allData(flag("f", 1))))
-		for name, call := range calls {
-			_, err := call(store, flag("f", 2))
-			require.NoError(t, err, name)
-		}
-	}
-
-	for _, r := range f.transport.recorded() {
-		var parameters map[string]json.RawMessage
-		require.NoError(t, json.Unmarshal(r.body, &parameters))
-		for _, legacy := range []string{
-			"AttributesToGet", "AttributeUpdates", "ConditionalOperator", "Expected", "KeyConditions", "QueryFilter", "ScanFilter",
-		} {
-			assert.NotContains(t, parameters, legacy, r.action)
-		}
-	}
-	assert.Equal(t, readWriteActions, f.transport.actions())
 }
