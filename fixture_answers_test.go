@@ -217,13 +217,10 @@ var corruptions = map[string]func([]byte) io.Reader{
 	"cut off, with less than the declared length": func(body []byte) io.Reader {
 		return io.MultiReader(bytes.NewReader(body[:len(body)/2]), iotest.ErrReader(io.ErrUnexpectedEOF))
 	},
-	"blank":      func([]byte) io.Reader { return strings.NewReader(" \n") },
-	"HTML":       func([]byte) io.Reader { return strings.NewReader("<html><body>Log in to this network</body></html>") },
-	"JSON null":  func([]byte) io.Reader { return strings.NewReader("null") },
-	"JSON array": func([]byte) io.Reader { return strings.NewReader("[]") },
-	"JSON text":  func([]byte) io.Reader { return strings.NewReader(`"ok"`) },
-	"twice":      func(body []byte) io.Reader { return strings.NewReader(string(body) + string(body)) },
-	"garbled":    func(body []byte) io.Reader { return bytes.NewReader(bytes.ReplaceAll(body, []byte(`{`), []byte(`[`))) },
+	"blank":   func([]byte) io.Reader { return strings.NewReader(" \n") },
+	"HTML":    func([]byte) io.Reader { return strings.NewReader("<html><body>Log in to this network</body></html>") },
+	"twice":   func(body []byte) io.Reader { return strings.NewReader(string(body) + string(body)) },
+	"garbled": func(body []byte) io.Reader { return bytes.NewReader(bytes.ReplaceAll(body, []byte(`{`), []byte(`[`))) },
 }
 
 // corrupting makes an interceptor that has the requests of an action executed

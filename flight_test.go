@@ -43,7 +43,6 @@ func TestPanicsOfTheClient(t *testing.T) {
 					time.Sleep(10 * time.Second)
 					f.transport.setInterceptor(nil)
 					time.Sleep(10 * time.Second)
-
 					assert.Empty(t, storeGoroutines())
 					if slices.Contains([]string{"Upsert", "Init"}, name) {
 						f.requireHoldsItem(f.rows(), flag("f", 2))

@@ -73,7 +73,6 @@ func TestLookAtStart(t *testing.T) {
 			var store ld.FeatureStore
 			assert.Zero(t, elapsed(func() { store = f.newSDKStore(c.config, Prefix("p"), StatusListener(told.listen)) }))
 			time.Sleep(10 * time.Second)
-
 			assert.Equal(t, c.quiet, len(f.transport.recorded()) == 0)
 			assert.Empty(t, f.transport.writes())
 			if c.warning == "" {
@@ -103,9 +102,7 @@ func TestConnectedStartDuringAnOutage(t *testing.T) {
 				f.transport.setInterceptor(failing(faults[faultName]))
 				config := ld.Config{Loggers: configLoggingTo(f.log).Loggers}
 				store := f.newSDKStore(config, options...)
-
 				assert.LessOrEqual(t, elapsed(func() { require.NoError(t, store.Init(allData(flag("f", 1), segment("s", 1)))) }), time.Second)
-
 				longest := time.Duration(0)
 				switch modeName { // until the failure is known
 				case "no cache", "cached, EvictStaleValues":
@@ -124,7 +121,6 @@ func TestConnectedStartDuringAnOutage(t *testing.T) {
 				assertHas(t, store, flag("f", 2))
 				assert.Len(t, f.log.ofStores("WARN:", "can't be used"), 1)
 				f.requireStatusChanges(0, 0)
-
 				f.transport.setInterceptor(nil)
 				assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), 6*time.Second)
 				f.requireHolds([]ld.VersionedData{flag("f", 2), segment("s", 1)})
@@ -154,10 +150,8 @@ func TestTableThatComesBackEmptyIsFilled(t *testing.T) {
 				require.Error(t, all(daemon)())
 				time.Sleep(time.Minute)
 				require.NoError(t, f.clear())
-
 				f.transport.setInterceptor(nil)
 				assert.LessOrEqual(t, timeUntil(t, "the data set", func() bool { return len(f.rows()) == len(items)+3 }), 5*time.Second+timeStep)
-
 				f.requireHolds(append(items, flag("updated", 2), deletedFlag("deleted", 2)))
 				time.Sleep(2 * DefaultRequestTimeout) // the daemon looks on its own
 				for _, s := range []ld.FeatureStore{store, daemon} {
@@ -188,10 +182,8 @@ func TestDataSetThatVanishesIsWrittenAgain(t *testing.T) {
 				require.NoError(t, store.Init(allData(items...)))
 				require.NoError(t, f.clear())
 				time.Sleep(2 * time.Second)
-
 				require.NoError(t, read(store)())
 				time.Sleep(time.Second)
-
 				f.requireHolds(items)
 				assertAll(t, store, ld.Features, numberedFlags("f", 50)...)
 				assertGet(t, store, ld.Features, "f-1", flag("f-1", 1))

@@ -22,9 +22,7 @@ func TestInitWritesNothingIfNothingChanged(t *testing.T) {
 	data := append(numberedFlags("f", 100), segment("s", 1), deletedFlag("deleted", 3))
 	require.NoError(t, f.newStore().Init(allData(data...)))
 	f.transport.reset()
-
 	require.NoError(t, f.newStore().Init(allData(data...)))
-
 	assert.Len(t, f.transport.recorded("GetItem"), 1)
 	assert.Len(t, f.transport.recorded("Query"), 2)
 	assert.Len(t, f.transport.recorded(), 3)
@@ -64,7 +62,6 @@ func TestInitWritesOnlyWhatChanged(t *testing.T) {
 			}
 			f.transport.reset()
 			require.NoError(t, f.newStore().Init(allData(data...)))
-
 			assert.Len(t, f.transport.writes(), 1)
 			assert.ElementsMatch(t, want, f.transport.written())
 			f.requireHolds(data)
@@ -103,9 +100,7 @@ func TestInitKeepsBatchesUnderDynamoDBsLimits(t *testing.T) {
 	for name, data := range map[string][]ld.VersionedData{"large items": large, "small items": numberedFlags("small", 60)} {
 		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			store := f.newStore(RequestTimeout(hangGuard)) // DynamoDB Local can take its time with large items
-
 			require.NoError(t, store.Init(allData(data...)))
-
 			for _, r := range f.transport.recorded("BatchWriteItem") {
 				table, requests := r.batch()
 				assert.Equal(t, f.table, table)
@@ -203,9 +198,7 @@ func TestInitWritesInAnOrderThatOtherProcessesCanRelyOn(t *testing.T) {
 			f.deleteRow(rowKey{initedKey, initedKey}) // as it is where that Init has failed
 			log := &writeLog{sent: map[string]int{}, stored: map[string]int{}, deletes: map[string]bool{}}
 			f.transport.setInterceptor(log.intercept)
-
 			require.NoError(t, store.Init(allKinds(items...)))
-
 			assert.Len(t, log.stored, len(items)-before+len(obsolete)+1, "just what differs is written")
 			f.requireHolds(items)
 			for earlier, stored := range log.stored {

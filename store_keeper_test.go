@@ -100,7 +100,6 @@ func TestOutageFromItsBeginningToItsEnd(t *testing.T) {
 			assert.Len(t, f.log.ofStores("WARN:", `Table "no-table" can't be used: `), 1)
 			assert.Len(t, f.log.ofStores("WARN:", `Table "no-table" still can't be used, after 10m`), 1)
 			assert.Len(t, f.log.ofStores(), 2)
-
 			f.transport.setInterceptor(nil)
 			longest := DefaultRequestTimeout + time.Second
 			if name == "throttling" {
@@ -140,7 +139,6 @@ func TestInitOfWhichAPartIsDenied(t *testing.T) {
 			f.transport.setInterceptor(c.denied)
 			require.NoError(t, store.Init(allData(items...)))
 			time.Sleep(30 * time.Second)
-
 			rows := f.rows()
 			for _, row := range c.missing {
 				assert.NotContains(t, rows, row)
@@ -149,7 +147,6 @@ func TestInitOfWhichAPartIsDenied(t *testing.T) {
 			f.transport.reset()
 			time.Sleep(time.Minute)
 			assert.LessOrEqual(t, len(f.transport.recorded()), 2*13, "one in five seconds to look, and one to write")
-
 			f.transport.setInterceptor(nil)
 			time.Sleep(denialPause + time.Second)
 			f.requireHolds(items)
@@ -177,12 +174,10 @@ func TestUpdateWhileALateWriteIsUnderWay(t *testing.T) {
 				held := f.holdRequest("PutItem", `"f-0"`)
 				f.transport.setInterceptor(nil)
 				<-held.arrived
-
 				assert.LessOrEqual(t, elapsed(func() { require.NoError(t, upsert(store, want)()) }), time.Second)
 				assertGet(t, store, kindOf(want), want.GetKey(), want)
 				time.Sleep(time.Second)
 				close(held.released)
-
 				timeUntil(t, "the end", f.hasEnded(1))
 				items[nameOf(want)] = want
 				f.requireHolds(slices.Collect(maps.Values(items)))

@@ -21,7 +21,7 @@ func (f *fixture) expiring() ld.FeatureStore {
 	return f.newStore(CacheTTL(time.Nanosecond), StaleValues(EvictStaleValues))
 }
 
-// knowing has ways to get to know something of the table of storeFlags, the number of
+// knowing has ways to get to know something of the table, the number of
 // reads that they take, and what costs no request then.
 var knowing = map[string]struct {
 	know  func(f *fixture, s ld.FeatureStore) error
@@ -56,7 +56,8 @@ func TestWhatIsKnownCostsNoRequest(t *testing.T) {
 	for mode, ttl := range cachingTTLs {
 		for name, c := range knowing {
 			runOnTable(t, mode+"/"+name, func(t *testing.T, f *fixture) {
-				storeFlags(t, f)
+				require.NoError(t, f.newStore().Init(allData(flag("f", 1), flag("deleted", 1))))
+				require.NoError(t, f.newStore().Delete(ld.Features, "deleted", 2))
 				f.transport.reset()
 				store := f.newStore(CacheTTL(ttl))
 				require.NoError(t, c.know(f, store))
@@ -100,7 +101,6 @@ func TestKnownRowsAreNotDecoded(t *testing.T) {
 	require.NoError(t, store.Upsert(kind, updated))
 	assertAll(t, store, kind, found, written, updated)
 	assert.Zero(t, kind.decoded.Load(), "this process has put them there, or found them as they were to be")
-
 	require.NoError(t, writer.Upsert(experiments, a))
 	require.NoError(t, writer.Delete(experiments, "deleted", 1))
 	f.transport.reset()
@@ -226,7 +226,6 @@ func TestInitializedIsAskedForUntilItIsTrue(t *testing.T) {
 				time.Sleep(100 * time.Hour)
 			}
 			assert.Len(t, f.transport.recorded(), requests+1)
-
 			assert.NoError(t, filled.Init(allData()))
 			f.transport.reset()
 			assert.True(t, filled.Initialized())
@@ -326,9 +325,7 @@ func TestForEverNothingOlderComesIn(t *testing.T) {
 	store := f.newStore(CacheTTL(-1))
 	require.NoError(t, store.Upsert(ld.Features, flag("f", 5)))
 	require.NoError(t, store.Delete(ld.Features, "deleted", 5))
-
 	require.NoError(t, f.newStore().Init(allData(flag("f", 3), flag("deleted", 3), flag("new", 1))))
-
 	assertAll(t, store, ld.Features, flag("f", 5), flag("new", 1))
 	assertGet(t, store, ld.Features, "deleted", nil)
 	assertHas(t, store, flag("f", 5))

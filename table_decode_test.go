@@ -34,9 +34,7 @@ func TestCorruptedResponses(t *testing.T) {
 					require.NoError(t, f.newStore().Init(allData(flag("any", 7))))
 					store := f.newStore(ClientConfig(aws.NewConfig().WithMaxRetries(0)))
 					f.transport.setInterceptor(corrupting(action, checksum, corrupt, 100))
-
 					_, err := call(store, flag("any", 8))
-
 					require.ErrorContains(t, err, action)
 					require.ErrorContains(t, err, f.table)
 					require.NotContains(t, err.Error(), "salt", "a part of a flag")
@@ -44,10 +42,8 @@ func TestCorruptedResponses(t *testing.T) {
 					_ = store.(io.Closer).Close()
 					require.NoError(t, f.newStore(DynamoClient(f.client)).Init(allData(flag("any", 7))))
 					f.transport.reset()
-
 					f.transport.setInterceptor(corrupting(action, checksum, corrupt, 1))
 					result, err := call(f.newStore(), flag("any", 9))
-
 					require.NoError(t, err)
 					assert.Len(t, f.transport.recorded(action), 2, "attempts")
 					switch action {
@@ -71,22 +67,20 @@ func TestResponsesOfTheWrongShapeAreErrors(t *testing.T) {
 	f := newFixture(t)
 	require.NoError(t, f.newStore().Init(allData(flag("good", 7))))
 	for action, bodies := range map[string][]string{
-		"GetItem": {`{"Item":null}`, `{"Item":[]}`, `{"Item":5}`, `{"Item":"good"}`},
+		"GetItem": {`null`, `[]`, `"ok"`, `{"Item":null}`, `{"Item":[]}`, `{"Item":5}`, `{"Item":"good"}`},
 		"Query": {
-			`{}`, `{"Count":0}`, `{"Items":null}`, `{"Items":{}}`, `{"Items":5}`, `{"Items":[null]}`, `{"Items":[5]}`,
+			`null`, `[]`, `"ok"`, `{}`, `{"Count":0}`, `{"Items":null}`, `{"Items":{}}`, `{"Items":5}`, `{"Items":[null]}`, `{"Items":[5]}`,
 			`{"Items":[],"LastEvaluatedKey":null}`, `{"Items":[],"LastEvaluatedKey":"good"}`,
 		},
-		"PutItem":        {`null`, `5`},
-		"BatchWriteItem": {`null`, `[]`, `{"UnprocessedItems":[]}`, `{"UnprocessedItems":"none"}`},
+		"PutItem":        {`null`, `[]`, `"ok"`, `5`},
+		"BatchWriteItem": {`null`, `[]`, `"ok"`, `{"UnprocessedItems":[]}`, `{"UnprocessedItems":"none"}`},
 	} {
 		for _, body := range bodies {
 			t.Run(action+" "+body, func(t *testing.T) {
 				t.Parallel()
 				f := f.sibling(t)
 				f.transport.setInterceptor(failing(withBody(body), action))
-
 				_, err := callOf[action](f.newStore(), flag("good", 8))
-
 				require.ErrorContains(t, err, "the response can't be used")
 				require.ErrorContains(t, err, "something other than DynamoDB answered, HTTP 200")
 			})
@@ -127,7 +121,6 @@ func TestHandlersOfTheClientGoOnWorking(t *testing.T) {
 		consumed[r.Operation.Name] = strings.Contains(fmt.Sprint(r.Data), "CapacityUnits: ")
 	})
 	store := f.newStore(CacheTTL(0), DynamoClient(client))
-
 	require.NoError(t, store.Init(allData(flag("good", 6))))
 	require.NoError(t, store.Upsert(ld.Features, flag("good", 7)))
 	assertGet(t, store, ld.Features, "good", flag("good", 7))
