@@ -42,27 +42,16 @@ var contract = []struct {
 
 func TestContract(t *testing.T) {
 	t.Parallel()
-	for name, ttl := range ttls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			keepsContract(t, func(*fixture) []FeatureStoreOption { return []FeatureStoreOption{CacheTTL(ttl)} })
-		})
-	}
-}
-
-// Without a cache, nothing hides what such a client reads and writes.
-func TestContractOverAClientWithoutRequestOptions(t *testing.T) {
-	t.Parallel()
-	keepsContract(t, func(f *fixture) []FeatureStoreOption {
-		return []FeatureStoreOption{CacheTTL(0), DynamoClient(clientWithoutOptions{f.newClient(f.transport)})}
-	})
-}
-
-// keepsContract checks all parts of the contract for stores with these options.
-func keepsContract(t *testing.T, options func(*fixture) []FeatureStoreOption) {
 	for _, part := range contract {
-		runOnTable(t, part.promise, func(t *testing.T, f *fixture) {
-			f.options = options(f)
+		for name, ttl := range ttls {
+			runOnTable(t, name+"/"+part.promise, func(t *testing.T, f *fixture) {
+				f.options = []FeatureStoreOption{CacheTTL(ttl)}
+				part.check(t, f)
+			})
+		}
+		// Without a cache, nothing hides what such a client reads and writes.
+		runOnTable(t, "client without request options/"+part.promise, func(t *testing.T, f *fixture) {
+			f.options = []FeatureStoreOption{CacheTTL(0), DynamoClient(clientWithoutOptions{f.newClient(f.transport)})}
 			part.check(t, f)
 		})
 	}
@@ -74,11 +63,9 @@ func checkInitReplaces(t *testing.T, f *fixture) {
 	require.NoError(t, store.Upsert(ld.Features, flag("added later", 1)))
 	require.NoError(t, store.Delete(ld.Features, "deleted", 7))
 	require.NoError(t, store.Delete(ld.Features, "back again", 7))
-
 	// The data of an Init counts whatever the versions are.
 	data := []ld.VersionedData{flag("kept", 5), flag("changed", 3), flag("back again", 2), flag("new", 1)}
 	require.NoError(t, store.Init(allData(data...)))
-
 	for name, store := range map[string]ld.FeatureStore{"this process": store, "another": f.newStore()} {
 		t.Log(name)
 		for _, item := range data {
@@ -98,9 +85,7 @@ func checkInitLeavesOtherKinds(t *testing.T, f *fixture) {
 	store := f.newStore()
 	require.NoError(t, store.Upsert(experiments, &experiment{ID: "x", Revision: 1}))
 	require.NoError(t, store.Upsert(ld.Segments, segment("s", 1)))
-
 	require.NoError(t, store.Init(map[ld.VersionedDataKind]map[string]ld.VersionedData{ld.Features: {"f": flag("f", 1)}}))
-
 	for _, store := range []ld.FeatureStore{store, f.newStore()} {
 		assertAll(t, store, experiments, &experiment{ID: "x", Revision: 1})
 		assertAll(t, store, ld.Segments, segment("s", 1))
@@ -115,12 +100,10 @@ func checkMapsAreNotShared(t *testing.T, f *fixture) {
 	data[ld.Features]["b"] = flag("b", 1)
 	delete(data[ld.Features], "a")
 	assertAll(t, store, ld.Features, flag("a", 1))
-
 	before, err := store.All(ld.Features)
 	require.NoError(t, err)
 	require.NoError(t, store.Upsert(ld.Features, flag("a", 2)))
 	require.NoError(t, store.Upsert(ld.Features, flag("c", 1)))
-
 	assert.Equal(t, map[string]ld.VersionedData{"a": flag("a", 1)}, before, "an update must not change it under its readers")
 	assertAll(t, store, ld.Features, flag("a", 2), flag("c", 1))
 }
@@ -132,14 +115,6 @@ func upsertOrDelete(store ld.FeatureStore, f *ld.FeatureFlag) error {
 		return store.Delete(ld.Features, f.Key, f.Version)
 	}
 	return store.Upsert(ld.Features, f)
-}
-
-// readable is what a store returns for a flag.
-func readable(f *ld.FeatureFlag) ld.VersionedData {
-	if f.Deleted {
-		return nil
-	}
-	return f
 }
 
 func checkVersions(t *testing.T, f *fixture) {
@@ -156,15 +131,16 @@ func checkVersions(t *testing.T, f *fixture) {
 					key := fmt.Sprintf("%s of version %d after %s, by %s", secondName, version, firstName, by)
 					before, after := makeFirst(key, current), makeSecond(key, version)
 					require.NoError(t, upsertOrDelete(process, before))
-
 					require.NoError(t, upsertOrDelete(second, after), "an update that comes too late is no error")
-
-					winner := before
+					winner, want := before, ld.VersionedData(nil)
 					if version > current {
 						winner = after
 					}
-					assertGet(t, second, ld.Features, key, readable(winner))
-					assertGet(t, f.newStore(), ld.Features, key, readable(winner))
+					if !winner.Deleted {
+						want = winner
+					}
+					assertGet(t, second, ld.Features, key, want)
+					assertGet(t, f.newStore(), ld.Features, key, want)
 				}
 			}
 		}
@@ -198,11 +174,9 @@ func checkPages(t *testing.T, f *fixture) {
 	writer := f.newStore()
 	require.NoError(t, writer.Init(allData(data...)))
 	assertAll(t, writer, ld.Features, data...)
-
 	f.transport.reset()
 	assertAll(t, f.newStore(), ld.Features, data...)
 	assert.Greater(t, len(f.transport.recorded("Query")), 1)
-
 	// An Init sees the rows of all pages, too.
 	rest := data[flags-1:]
 	require.NoError(t, f.newStore().Init(allData(rest...)))
@@ -217,7 +191,6 @@ func checkKeys(t *testing.T, f *fixture) {
 	store, another := f.newStore(), f.newStore()
 	require.NoError(t, store.Init(allData(data...)))
 	assertAll(t, f.newStore(), ld.Features, data...)
-
 	rows := f.rows()
 	for _, item := range data {
 		key := item.GetKey()
@@ -282,7 +255,6 @@ func TestNothingOfAWSIsMadeBeforeTheFactoryIsCalled(t *testing.T) {
 	var broken session.SharedConfigLoadError
 	assert.ErrorAs(t, err, &broken)
 	assert.True(t, store == nil, "a plain nil")
-
 	makeStore := newFactory()
 	valid := "[default]\nregion = us-east-1\naws_access_key_id = id\naws_secret_access_key = secret\n"
 	require.NoError(t, os.WriteFile(file, []byte(valid), 0o600))

@@ -34,9 +34,7 @@ func TestErrorsTellTheTableTheCauseAndTheRemedy(t *testing.T) {
 			runInFakeTime(t, name+", "+action, func(t *testing.T, f *fixture) {
 				store := f.newStore()
 				f.transport.setInterceptor(failing(refused.answer, action))
-
 				_, err := call(store, flag("any", 1))
-
 				assertTells(t, err, action, f.table, refused.code, refused.remedy)
 				if name == "access denied" {
 					assert.ErrorContains(t, err, "perform: dynamodb:"+action+" on resource")
@@ -80,9 +78,7 @@ func TestErrorsOfTheAWSSettingsTellTheRemedy(t *testing.T) {
 		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
 			awsSession, err := session.NewSession(test.config)
 			require.NoError(t, err)
-
 			err = get(f.newStore(DynamoClient(dynamodb.New(awsSession))), "f")()
-
 			assertTells(t, err, f.table, test.code, test.remedy, "GetItem features/f")
 			time.Sleep(time.Second)
 			assert.Len(t, f.log.ofStores(test.remedy), 1)
@@ -99,9 +95,7 @@ func TestTablesWithOtherKeySchemas(t *testing.T) {
 		runWithTable(t, schema, func(t *testing.T, f *fixture) {
 			f.table += "-other"
 			f.createTable(strings.Fields(schema)...)
-
 			err := f.newStore().Init(allData(flag("a", 1), flag("b", 1)))
-
 			const remedy = `the table seems to have another key schema; it needs the partition key "namespace" and the sort key "key"`
 			assertTells(t, err, f.table, "ValidationException", remedy)
 			assert.False(t, f.newStore().Initialized())
@@ -117,34 +111,18 @@ func TestTablesWithOtherKeySchemas(t *testing.T) {
 // foreignAnswers are what proxies, portals and other servers answer.
 var foreignAnswers = map[string]struct {
 	status int
-	reply  reply
+	body   string
 }{
-	"a portal":             {http.StatusOK, html(http.StatusOK)},
-	"a proxy's denial":     {http.StatusForbidden, html(http.StatusForbidden)},
-	"no such page":         {http.StatusNotFound, html(http.StatusNotFound)},
-	"proxy authentication": {http.StatusProxyAuthRequired, html(http.StatusProxyAuthRequired)},
-	"a bad gateway":        {http.StatusBadGateway, html(http.StatusBadGateway)},
-	"a broken proxy":       {http.StatusServiceUnavailable, html(http.StatusServiceUnavailable)},
-	"nothing, with 503": {http.StatusServiceUnavailable, func(r *sentRequest) (*http.Response, error) {
-		return answer(r, http.StatusServiceUnavailable, ""), nil
-	}},
-	"JSON without a name": {http.StatusForbidden, func(r *sentRequest) (*http.Response, error) {
-		return answer(r, http.StatusForbidden, `{"message":"Forbidden"}`), nil
-	}},
-	"another AWS service": {http.StatusMethodNotAllowed, func(r *sentRequest) (*http.Response, error) {
-		response := answer(r, http.StatusMethodNotAllowed, `<?xml version="1.0"?><Error><Code>MethodNotAllowed</Code></Error>`)
-		response.Header.Set("X-Amz-Request-Id", requestID)
-		return response, nil
-	}},
-	"another AWS service with JSON": {http.StatusBadRequest, func(r *sentRequest) (*http.Response, error) {
-		return answer(r, http.StatusBadRequest, `{"__type":"UnknownOperationException"}`), nil
-	}},
-}
-
-func html(status int) reply {
-	return func(r *sentRequest) (*http.Response, error) {
-		return answer(r, status, "<html><body>Hello</body></html>"), nil
-	}
+	"a portal":                      {http.StatusOK, "<html>Hello</html>"},
+	"a proxy's denial":              {http.StatusForbidden, "<html>Hello</html>"},
+	"no such page":                  {http.StatusNotFound, "<html>Hello</html>"},
+	"proxy authentication":          {http.StatusProxyAuthRequired, "<html>Hello</html>"},
+	"a bad gateway":                 {http.StatusBadGateway, "<html>Hello</html>"},
+	"a broken proxy":                {http.StatusServiceUnavailable, "<html>Hello</html>"},
+	"nothing, with 503":             {http.StatusServiceUnavailable, ""},
+	"JSON without a name":           {http.StatusForbidden, `{"message":"Forbidden"}`},
+	"another AWS service":           {http.StatusMethodNotAllowed, `<?xml version="1.0"?><Error><Code>MethodNotAllowed</Code></Error>`},
+	"another AWS service with JSON": {http.StatusBadRequest, `{"__type":"UnknownOperationException"}`},
 }
 
 func TestAnswersOfOthersTellTheStatusAtOnce(t *testing.T) {
@@ -153,10 +131,14 @@ func TestAnswersOfOthersTellTheStatusAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
-				f.transport.setInterceptor(failing(c.reply))
-
+				f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
+					response := answer(r, c.status, c.body)
+					if name == "another AWS service" {
+						response.Header.Set("X-Amz-Request-Id", requestID)
+					}
+					return response, nil
+				}))
 				err := call(t.Context(), f.newTable(5*time.Second))
-
 				assert.ErrorContains(t, err, fmt.Sprintf(
 					"something other than DynamoDB answered, HTTP %d; check the endpoint and proxies", c.status))
 				assert.ErrorContains(t, err, fmt.Sprintf("(status %d", c.status))
@@ -198,9 +180,7 @@ func TestWrongEndpointsAndProxiesTellTheRemedy(t *testing.T) {
 			t.Cleanup(transport.CloseIdleConnections)
 			f := &fixture{tb: t, table: "no-table"}
 			client := f.newClientOf(f.awsConfig(transport).WithEndpoint(c.endpoint))
-
 			_, err := (&table{client: client, name: f.table, timeout: hangGuard}).get(t.Context(), rowKey{"features", "f"}, true)
-
 			require.ErrorContains(t, err, c.says)
 			assert.True(t, concernsTable(err))
 			assert.LessOrEqual(t, attempts, maxConnectAttempts)
@@ -280,14 +260,12 @@ func TestLogsAndErrorsHoldNoSecrets(t *testing.T) {
 				store := f.newStore(CacheTTL(0), ClientConfig(aws.NewConfig().WithCredentials(
 					credentials.NewStaticCredentials("the-key-id", secrets[0], secrets[1]))))
 				f.transport.setInterceptor(failing(fault, action))
-
 				told := []string{}
 				if _, err := call(store, secretFlag("any", 1)); err != nil {
 					told = append(told, err.Error())
 				}
 				store.Initialized()
 				time.Sleep(time.Minute)
-
 				assert.NotEmpty(t, f.transport.recorded(action), "it came to the fault")
 				told = append(told, f.log.all()...)
 				for _, secret := range secrets {
@@ -306,10 +284,8 @@ func TestItemsThatCantBeStoredAreNotLogged(t *testing.T) {
 		tooLarge.Salt += secretInFlag
 		noJSON := flag("no JSON", 1)
 		noJSON.Variations = []interface{}{secretInFlag, func() {}}
-
 		require.NoError(t, store.Init(allData(tooLarge, noJSON)))
 		require.NoError(t, store.Upsert(ld.Features, secretFlag(strings.Repeat("k", maxSortKeyBytes+1), 1)))
-
 		assert.Len(t, f.log.ofStores("ERROR:"), 3)
 		assert.NotContains(t, strings.Join(f.log.all(), "\n"), secretInFlag)
 	})
@@ -337,12 +313,10 @@ func TestErrorsRepeatNoCredentials(t *testing.T) {
 	} {
 		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			connection := ClientConfig(aws.NewConfig().WithEndpoint(*f.client.Config.Endpoint).WithRegion("us-east-1"))
-
 			store, err := f.newFactory(connection, test.option)()
 			if err == nil {
 				_, err = store.Get(ld.Features, "any")
 			}
-
 			require.ErrorContains(t, err, test.says)
 			for _, line := range append(f.log.ofStores(), err.Error()) {
 				assert.NotContains(t, line, "the-secret")

@@ -8,7 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -23,9 +23,12 @@ type reply = func(*sentRequest) (*http.Response, error)
 
 // failing makes an interceptor that gives the requests of some actions a reply,
 // or all requests where no action is given. It sends the others.
-func failing(fail reply, actions ...string) interceptor {
+func failing(fail reply, actions ...string) interceptor { return failingWith("", fail, actions...) }
+
+// failingWith is failing for the requests with a text in them.
+func failingWith(text string, fail reply, actions ...string) interceptor {
 	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		if r.isOf(actions) {
+		if r.isOf(actions) && strings.Contains(string(r.body), text) {
 			return fail(r)
 		}
 		return send()
@@ -214,21 +217,19 @@ var corruptions = map[string]func([]byte) io.Reader{
 	"cut off, with less than the declared length": func(body []byte) io.Reader {
 		return io.MultiReader(bytes.NewReader(body[:len(body)/2]), iotest.ErrReader(io.ErrUnexpectedEOF))
 	},
-	"blank":      func([]byte) io.Reader { return strings.NewReader(" \n") },
-	"HTML":       func([]byte) io.Reader { return strings.NewReader("<html><body>Log in to this network</body></html>") },
-	"JSON null":  func([]byte) io.Reader { return strings.NewReader("null") },
-	"JSON array": func([]byte) io.Reader { return strings.NewReader("[]") },
-	"JSON text":  func([]byte) io.Reader { return strings.NewReader(`"ok"`) },
-	"twice":      func(body []byte) io.Reader { return strings.NewReader(string(body) + string(body)) },
-	"garbled":    func(body []byte) io.Reader { return bytes.NewReader(bytes.ReplaceAll(body, []byte(`{`), []byte(`[`))) },
+	"blank":   func([]byte) io.Reader { return strings.NewReader(" \n") },
+	"HTML":    func([]byte) io.Reader { return strings.NewReader("<html><body>Log in to this network</body></html>") },
+	"twice":   func(body []byte) io.Reader { return strings.NewReader(string(body) + string(body)) },
+	"garbled": func(body []byte) io.Reader { return bytes.NewReader(bytes.ReplaceAll(body, []byte(`{`), []byte(`[`))) },
 }
 
 // corrupting makes an interceptor that has the requests of an action executed
-// and, as long as more returns true, corrupts the responses.
-func corrupting(action string, checksum bool, corrupt func([]byte) io.Reader, more func() bool) interceptor {
+// and corrupts some of the responses.
+func corrupting(action string, checksum bool, corrupt func([]byte) io.Reader, responses int64) interceptor {
+	var n atomic.Int64
 	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
 		response, err := send()
-		if err != nil || r.action != action || !more() {
+		if err != nil || r.action != action || n.Add(1) > responses {
 			return response, err
 		}
 		body, err := io.ReadAll(response.Body)
@@ -243,15 +244,5 @@ func corrupting(action string, checksum bool, corrupt func([]byte) io.Reader, mo
 		}
 		response.Body = io.NopCloser(corrupt(body))
 		return response, nil
-	}
-}
-
-func always() bool { return true }
-
-func once() func() bool {
-	var first sync.Once
-	return func() (isFirst bool) {
-		first.Do(func() { isFirst = true })
-		return isFirst
 	}
 }

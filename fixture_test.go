@@ -567,18 +567,3 @@ var outageModes = map[string][]FeatureStoreOption{
 	"cached, RefreshStaleValues":      {CacheTTL(time.Second), StaleValues(RefreshStaleValues)},
 	"cached, RefreshStaleValuesAsync": {CacheTTL(time.Second), StaleValues(RefreshStaleValuesAsync)},
 }
-
-func storeFlags(t *testing.T, f *fixture) {
-	writer := f.newStore(CacheTTL(0))
-	require.NoError(t, writer.Init(allData(flag("f", 1), flag("deleted", 1))))
-	require.NoError(t, writer.Delete(ld.Features, "deleted", 2))
-}
-
-func onPartition(partition, action string, fail reply) interceptor {
-	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		if r.action == action && strings.Contains(string(r.body), fmt.Sprintf(`{"S":%q}`, partition)) {
-			return fail(r)
-		}
-		return send()
-	}
-}

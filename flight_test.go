@@ -15,13 +15,10 @@ import (
 // panicking is what a client of the application's may do, for instance a double in its
 // tests, after some time.
 func panicking(after time.Duration, with string, actions ...string) interceptor {
-	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		if r.isOf(actions) && strings.Contains(string(r.body), with) {
-			time.Sleep(after)
-			panic("panic in " + r.action)
-		}
-		return send()
-	}
+	return failingWith(with, func(r *sentRequest) (*http.Response, error) {
+		time.Sleep(after)
+		panic("panic in " + r.action)
+	}, actions...)
 }
 
 // A panic is the caller's who waits for the result. If nobody does, it is an error.
@@ -46,7 +43,6 @@ func TestPanicsOfTheClient(t *testing.T) {
 					time.Sleep(10 * time.Second)
 					f.transport.setInterceptor(nil)
 					time.Sleep(10 * time.Second)
-
 					assert.Empty(t, storeGoroutines())
 					if slices.Contains([]string{"Upsert", "Init"}, name) {
 						f.requireHoldsItem(f.rows(), flag("f", 2))

@@ -34,12 +34,10 @@ func TestArgumentsThatMakeNoSenseAreRefusedAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			options := []FeatureStoreOption{Prefix("p"), test.option, CacheTTL(time.Minute)}
-
 			factory, err := NewDynamoDBFeatureStoreFactory(test.table, options...)
 			assert.ErrorContains(t, err, "lddynamodb: ")
 			assert.ErrorContains(t, err, test.says)
 			assert.Nil(t, factory)
-
 			store, err := NewDynamoDBFeatureStore(test.table, options...)
 			assert.ErrorContains(t, err, "lddynamodb: ")
 			assert.ErrorContains(t, err, test.says)
@@ -65,25 +63,12 @@ func TestArgumentsAtTheirLimitsWork(t *testing.T) {
 	} {
 		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			require.NoError(t, f.newStore(option).Init(allData(flag("f", 1))))
-
 			store := f.newStore(option)
-
 			assert.True(t, store.Initialized())
 			assertGet(t, store, ld.Features, "f", flag("f", 1))
 			assertAll(t, store, ld.Features, flag("f", 1))
 		})
 	}
-}
-
-func TestTheLastOfAnOptionCounts(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	store := f.newStore(Prefix("first"), CacheTTL(time.Hour), Prefix("last"), CacheTTL(0))
-	require.NoError(t, store.Upsert(ld.Features, flag("f", 1)))
-	require.NoError(t, f.newStore(Prefix("last")).Upsert(ld.Features, flag("f", 2)))
-
-	assert.Contains(t, f.rows(), "last:features/f")
-	assertGet(t, store, ld.Features, "f", flag("f", 2))
 }
 
 // A store logs to its option, or else to the SDK's loggers. The SDK's level counts.
@@ -109,7 +94,6 @@ func TestWhereAStoreLogs(t *testing.T) {
 			f.transport.setInterceptor(denying())
 			require.Error(t, get(f.newSDKStore(config, option), "f")())
 			time.Sleep(time.Second)
-
 			assert.Len(t, f.log.ofStores("WARN: DynamoDBFeatureStore: "), c.inConfig)
 			assert.Len(t, own.ofStores("WARN: DynamoDBFeatureStore: "), c.inOption)
 			config.Loggers.Error("not by the store")

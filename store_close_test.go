@@ -13,20 +13,6 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// noAnswers holds back all requests that write until it is over.
-func (f *fixture) noAnswers() (over func()) {
-	done := make(chan struct{})
-	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		select {
-		case <-done:
-			return send()
-		case <-r.http.Context().Done():
-			return blackHole(r)
-		}
-	})
-	return func() { close(done) }
-}
-
 // A call that gets no answer goes on in the background. What comes after it is served
 // at once, and has the last word.
 func TestSDKWritesWithoutAnswers(t *testing.T) {
@@ -56,7 +42,15 @@ func TestSDKWritesWithoutAnswers(t *testing.T) {
 				runWithTable(t, name+"/"+mode+"/"+end, func(t *testing.T, f *fixture) {
 					store := f.newSDKStore(configLoggingTo(f.log), append(options, RequestTimeout(timeout))...)
 					require.NoError(t, store.Init(allData(flag("f", 1), flag("g", 1))))
-					over := f.noAnswers()
+					over := make(chan struct{})
+					f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
+						select {
+						case <-over:
+							return send()
+						case <-r.http.Context().Done():
+							return blackHole(r)
+						}
+					})
 					for _, call := range c.calls {
 						assert.LessOrEqual(t, elapsed(func() { require.NoError(t, call(store)) }), allPatience)
 					}
@@ -66,7 +60,7 @@ func TestSDKWritesWithoutAnswers(t *testing.T) {
 					if end == "never answered" {
 						time.Sleep(time.Minute)
 					}
-					over()
+					close(over)
 					time.Sleep(2 * time.Minute)
 					assertAll(t, store, ld.Features, c.want...)
 					assertAll(t, f.newStore(CacheTTL(0), DynamoClient(f.client)), ld.Features, c.want...)
@@ -119,10 +113,10 @@ func TestIdleAndClosedStoresHaveNoGoroutine(t *testing.T) {
 				require.NoError(t, err)
 			}
 			assert.Empty(t, storeGoroutines())
+			assert.Equal(t, readWriteActions, f.transport.actions())
 			time.Sleep(time.Minute)
 			_, _ = get(store, "f")(), all(store)()
 			assert.Empty(t, storeGoroutines())
-
 			f.transport.setInterceptor(failing(brokenConnection))
 			require.NoError(t, store.Upsert(ld.Features, flag("f", 3)), "it is kept")
 			time.Sleep(time.Minute)
@@ -154,7 +148,6 @@ func TestClosedStoreAnswersFromTheTable(t *testing.T) {
 			assertHas(t, store, flag("f", 1))
 			require.NoError(t, store.(io.Closer).Close())
 			before := len(f.log.ofStores())
-
 			// Nothing is kept: each call sees what others do, and they what it does.
 			for version := 2; version < 10; version += 4 {
 				require.NoError(t, another.Upsert(ld.Features, flag("f", version)))

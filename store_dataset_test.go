@@ -1,12 +1,9 @@
 package lddynamodb
 
 import (
-	"encoding/json"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,7 +57,7 @@ func TestLookAtStart(t *testing.T) {
 		"no connection":  {prepare: fail(failing(noConnection)), config: daemon, warning: "can't be used", outage: true},
 		"a denial of $inited alone": {prepare: func(f *fixture) {
 			initialized(f)
-			f.transport.setInterceptor(onPartition("p:$inited", "GetItem", refusals["access denied"].answer))
+			f.transport.setInterceptor(failingWith(`{"S":"p:$inited"}`, refusals["access denied"].answer, "GetItem"))
 		}, config: daemon},
 		"offline":                   {config: ld.Config{Offline: true, UseLdd: true}, quiet: true},
 		"connected, an empty table": {config: connected},
@@ -76,7 +73,6 @@ func TestLookAtStart(t *testing.T) {
 			var store ld.FeatureStore
 			assert.Zero(t, elapsed(func() { store = f.newSDKStore(c.config, Prefix("p"), StatusListener(told.listen)) }))
 			time.Sleep(10 * time.Second)
-
 			assert.Equal(t, c.quiet, len(f.transport.recorded()) == 0)
 			assert.Empty(t, f.transport.writes())
 			if c.warning == "" {
@@ -106,9 +102,7 @@ func TestConnectedStartDuringAnOutage(t *testing.T) {
 				f.transport.setInterceptor(failing(faults[faultName]))
 				config := ld.Config{Loggers: configLoggingTo(f.log).Loggers}
 				store := f.newSDKStore(config, options...)
-
 				assert.LessOrEqual(t, elapsed(func() { require.NoError(t, store.Init(allData(flag("f", 1), segment("s", 1)))) }), time.Second)
-
 				longest := time.Duration(0)
 				switch modeName { // until the failure is known
 				case "no cache", "cached, EvictStaleValues":
@@ -127,7 +121,6 @@ func TestConnectedStartDuringAnOutage(t *testing.T) {
 				assertHas(t, store, flag("f", 2))
 				assert.Len(t, f.log.ofStores("WARN:", "can't be used"), 1)
 				f.requireStatusChanges(0, 0)
-
 				f.transport.setInterceptor(nil)
 				assert.LessOrEqual(t, timeUntil(t, "the end", f.hasEnded(1)), 6*time.Second)
 				f.requireHolds([]ld.VersionedData{flag("f", 2), segment("s", 1)})
@@ -157,10 +150,8 @@ func TestTableThatComesBackEmptyIsFilled(t *testing.T) {
 				require.Error(t, all(daemon)())
 				time.Sleep(time.Minute)
 				require.NoError(t, f.clear())
-
 				f.transport.setInterceptor(nil)
 				assert.LessOrEqual(t, timeUntil(t, "the data set", func() bool { return len(f.rows()) == len(items)+3 }), 5*time.Second+timeStep)
-
 				f.requireHolds(append(items, flag("updated", 2), deletedFlag("deleted", 2)))
 				time.Sleep(2 * DefaultRequestTimeout) // the daemon looks on its own
 				for _, s := range []ld.FeatureStore{store, daemon} {
@@ -191,10 +182,8 @@ func TestDataSetThatVanishesIsWrittenAgain(t *testing.T) {
 				require.NoError(t, store.Init(allData(items...)))
 				require.NoError(t, f.clear())
 				time.Sleep(2 * time.Second)
-
 				require.NoError(t, read(store)())
 				time.Sleep(time.Second)
-
 				f.requireHolds(items)
 				assertAll(t, store, ld.Features, numberedFlags("f", 50)...)
 				assertGet(t, store, ld.Features, "f-1", flag("f-1", 1))
@@ -252,91 +241,6 @@ func TestDaemonNeverWrites(t *testing.T) {
 			time.Sleep(time.Hour)
 			assert.Equal(t, readActions, f.transport.actions())
 			assert.Empty(t, storeGoroutines())
-		})
-	}
-}
-
-// A launchDarkly answers the SDK's requests.
-type launchDarkly func(r *http.Request) *http.Response
-
-func (l launchDarkly) RoundTrip(r *http.Request) (*http.Response, error) { return l(r), nil }
-
-// clientConfig is that of a client of a LaunchDarkly in memory. What SDK and store
-// log goes to the fixture.
-func (f *fixture) clientConfig(answer launchDarkly, options ...FeatureStoreOption) ld.Config {
-	f.tb.Helper()
-	factory, err := NewDynamoDBFeatureStoreFactory(f.table, append(options, ClientConfig(f.awsConfig(f.transport)))...)
-	require.NoError(f.tb, err)
-	config := ld.DefaultConfig
-	config.FeatureStoreFactory = factory
-	config.Loggers = configLoggingTo(f.log).Loggers
-	config.SendEvents, config.DiagnosticOptOut = false, true
-	config.BaseUri, config.StreamUri, config.EventsUri = "http://ld.example", "http://ld.example", "http://ld.example"
-	config.HTTPClientFactory = func(ld.Config) http.Client { return http.Client{Transport: answer} }
-	return config
-}
-
-func withStatus(r *http.Request, status int, body io.ReadCloser, header http.Header) *http.Response {
-	return &http.Response{
-		Status: http.StatusText(status), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, Body: body, Request: r, ContentLength: -1,
-	}
-}
-
-// payload is what LaunchDarkly sends of a data set.
-func payload(t *testing.T, flags ...ld.VersionedData) string {
-	data := map[string]map[string]ld.VersionedData{"flags": {}, "segments": {}}
-	for _, flag := range flags {
-		data["flags"][flag.GetKey()] = flag
-	}
-	encoded, err := json.Marshal(data)
-	require.NoError(t, err)
-	return string(encoded)
-}
-
-// A polling client gets its data once, and then the answer that nothing has changed.
-// It looks at no status, and sends no Init again. It is ready although DynamoDB is
-// down, and fills a table that is lost later.
-func TestPollingClient(t *testing.T) {
-	t.Parallel()
-	for _, faultName := range []string{"black hole", "denial"} {
-		t.Run(faultName, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t) // the SDK's poller never ends all of its goroutines, so this is no fake time
-			fail := func() { f.transport.setInterceptor(failing(faults[faultName])) }
-			var sent atomic.Int32
-			body := payload(t, numberedFlags("f", 50)...)
-			config := f.clientConfig(func(r *http.Request) *http.Response {
-				if r.Header.Get("If-None-Match") == `"1"` {
-					return withStatus(r, http.StatusNotModified, http.NoBody, nil)
-				}
-				sent.Add(1)
-				return withStatus(r, http.StatusOK, io.NopCloser(strings.NewReader(body)),
-					http.Header{"Etag": {`"1"`}, "Cache-Control": {"max-age=0"}})
-			}, RequestTimeout(time.Second))
-			config.Stream = false
-			fail()
-			client, err := ld.MakeCustomClient("key", config, hangGuard)
-			require.NoError(t, err)
-			defer func() { require.NoError(t, client.Close()) }()
-			for outage := range 2 {
-				if outage == 1 {
-					require.NoError(t, f.clear())
-					fail()
-				}
-				_, err := client.BoolVariation("f-1", ld.NewUser("u"), false)
-				require.NoError(t, err)
-				require.Eventually(t, func() bool {
-					_, _ = client.BoolVariation("unknown", ld.NewUser("u"), false)
-					return len(f.log.ofStores("WARN", "can't be used")) == outage+1
-				}, hangGuard, time.Millisecond)
-				require.Empty(t, f.rows())
-
-				f.transport.setInterceptor(nil)
-				require.Eventually(t, f.hasEnded(outage+1), hangGuard, time.Millisecond)
-				f.requireHolds(numberedFlags("f", 50))
-			}
-			assert.EqualValues(t, 1, sent.Load())
 		})
 	}
 }

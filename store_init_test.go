@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,9 +24,7 @@ func TestInitWritesNothingIfNothingChanged(t *testing.T) {
 	data := append(numberedFlags("f", 100), segment("s", 1), deletedFlag("deleted", 3))
 	require.NoError(t, f.newStore().Init(allData(data...)))
 	f.transport.reset()
-
 	require.NoError(t, f.newStore().Init(allData(data...)))
-
 	assert.Len(t, f.transport.recorded("GetItem"), 1)
 	assert.Len(t, f.transport.recorded("Query"), 2)
 	assert.Len(t, f.transport.recorded(), 3)
@@ -67,7 +64,6 @@ func TestInitWritesOnlyWhatChanged(t *testing.T) {
 			}
 			f.transport.reset()
 			require.NoError(t, f.newStore().Init(allData(data...)))
-
 			assert.Len(t, f.transport.writes(), 1)
 			assert.ElementsMatch(t, want, f.transport.written())
 			f.requireHolds(data)
@@ -106,9 +102,7 @@ func TestInitKeepsBatchesUnderDynamoDBsLimits(t *testing.T) {
 	for name, data := range map[string][]ld.VersionedData{"large items": large, "small items": numberedFlags("small", 60)} {
 		runOnTable(t, name, func(t *testing.T, f *fixture) {
 			store := f.newStore(RequestTimeout(hangGuard)) // DynamoDB Local can take its time with large items
-
 			require.NoError(t, store.Init(allData(data...)))
-
 			for _, r := range f.transport.recorded("BatchWriteItem") {
 				table, requests := r.batch()
 				assert.Equal(t, f.table, table)
@@ -133,42 +127,6 @@ func TestInitMakesRequestsAtTheSameTime(t *testing.T) {
 		took := elapsed(func() { require.NoError(t, store.Init(data)) })
 		assert.Equal(t, 60*time.Millisecond, took, "one read of each kind and of $inited at once, 4 times all batches, $inited")
 	})
-}
-
-// An Init that fails half-way leaves a table that doesn't say that it is
-// complete. The process itself completes it when the table can be used again, or
-// another one with its Init.
-func TestInitFailsInTheMiddle(t *testing.T) {
-	t.Parallel()
-	for name, fault := range map[string]reply{
-		"no connection": noConnection, "empty responses": withBody(""), "access denied": refusals["access denied"].answer,
-	} {
-		runWithTable(t, name, func(t *testing.T, f *fixture) {
-			store, another := f.newStore(), f.newStore(DynamoClient(f.client))
-			data := append(numberedFlags("f", 20*maxBatchRequests), segment("s", 1))
-			var batches atomic.Int64
-			f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-				if r.action == "PutItem" || (r.action == "BatchWriteItem" && batches.Add(1) > 5) {
-					return fault(r)
-				}
-				return send()
-			})
-
-			require.ErrorContains(t, store.Init(allData(data...)), fmt.Sprintf(" of %d changed items: ", len(data)))
-			assertAll(t, store, ld.Features, data[:len(data)-1]...)
-			assert.NotEmpty(t, f.rows())
-			assert.Less(t, len(f.rows()), len(data))
-			assert.False(t, another.Initialized())
-
-			f.transport.setInterceptor(nil)
-			if name == "no connection" {
-				require.NoError(t, another.Init(allData(data...)))
-			} else {
-				time.Sleep(time.Minute)
-			}
-			f.requireHolds(data)
-		})
-	}
 }
 
 // A writeLog notes when each row was first sent, and when DynamoDB had stored or
@@ -242,9 +200,7 @@ func TestInitWritesInAnOrderThatOtherProcessesCanRelyOn(t *testing.T) {
 			f.deleteRow(rowKey{initedKey, initedKey}) // as it is where that Init has failed
 			log := &writeLog{sent: map[string]int{}, stored: map[string]int{}, deletes: map[string]bool{}}
 			f.transport.setInterceptor(log.intercept)
-
 			require.NoError(t, store.Init(allKinds(items...)))
-
 			assert.Len(t, log.stored, len(items)-before+len(obsolete)+1, "just what differs is written")
 			f.requireHolds(items)
 			for earlier, stored := range log.stored {

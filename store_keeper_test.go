@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -101,7 +100,6 @@ func TestOutageFromItsBeginningToItsEnd(t *testing.T) {
 			assert.Len(t, f.log.ofStores("WARN:", `Table "no-table" can't be used: `), 1)
 			assert.Len(t, f.log.ofStores("WARN:", `Table "no-table" still can't be used, after 10m`), 1)
 			assert.Len(t, f.log.ofStores(), 2)
-
 			f.transport.setInterceptor(nil)
 			longest := DefaultRequestTimeout + time.Second
 			if name == "throttling" {
@@ -131,9 +129,9 @@ func TestInitOfWhichAPartIsDenied(t *testing.T) {
 		"BatchWriteItem":      {denying("BatchWriteItem"), nil},
 		"Query":               {denying("Query"), nil},
 		"GetItem":             {denying("GetItem"), nil},
-		"PutItem of $inited":  {onPartition("$inited", "PutItem", refusals["access denied"].answer), []string{"$inited/$inited"}},
+		"PutItem of $inited":  {failingWith(`{"S":"$inited"}`, refusals["access denied"].answer, "PutItem"), []string{"$inited/$inited"}},
 		"PutItem":             {denying("PutItem"), []string{"$inited/$inited"}},
-		"writes of segments":  {denyingWritesOf("segments"), []string{"segments/s", "$inited/$inited"}},
+		"writes of segments":  {refusingWriteOf("segments/", refusals["access denied"].answer), []string{"segments/s", "$inited/$inited"}},
 		"BatchWriteItem slow": {failing(throttled, "BatchWriteItem"), nil},
 	} {
 		runWithTable(t, name, func(t *testing.T, f *fixture) {
@@ -141,7 +139,6 @@ func TestInitOfWhichAPartIsDenied(t *testing.T) {
 			f.transport.setInterceptor(c.denied)
 			require.NoError(t, store.Init(allData(items...)))
 			time.Sleep(30 * time.Second)
-
 			rows := f.rows()
 			for _, row := range c.missing {
 				assert.NotContains(t, rows, row)
@@ -150,7 +147,6 @@ func TestInitOfWhichAPartIsDenied(t *testing.T) {
 			f.transport.reset()
 			time.Sleep(time.Minute)
 			assert.LessOrEqual(t, len(f.transport.recorded()), 2*13, "one in five seconds to look, and one to write")
-
 			f.transport.setInterceptor(nil)
 			time.Sleep(denialPause + time.Second)
 			f.requireHolds(items)
@@ -159,28 +155,11 @@ func TestInitOfWhichAPartIsDenied(t *testing.T) {
 	}
 }
 
-func denyingWritesOf(partition string) interceptor {
-	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		for _, name := range rowNames(r.writeRequests()) {
-			if strings.HasPrefix(name, partition+"/") {
-				return refusals["access denied"].answer(r)
-			}
-		}
-		return send()
-	}
-}
-
 // It is served at once, and written with the rest.
 func TestUpdateWhileALateWriteIsUnderWay(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		update func(ld.FeatureStore) error
-		want   ld.VersionedData
-	}{
-		"of another flag": {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("new", 2)) }, flag("new", 2)},
-		"of the one that is being written": {
-			func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f-0", 2)) }, flag("f-0", 2)},
-		"of a segment": {func(s ld.FeatureStore) error { return s.Upsert(ld.Segments, segment("s", 2)) }, segment("s", 2)},
+	for name, want := range map[string]ld.VersionedData{
+		"of another flag": flag("new", 2), "of the one that is being written": flag("f-0", 2), "of a segment": segment("s", 2),
 	} {
 		for modeName, options := range outageModes {
 			runWithTable(t, name+"/"+modeName, func(t *testing.T, f *fixture) {
@@ -195,16 +174,14 @@ func TestUpdateWhileALateWriteIsUnderWay(t *testing.T) {
 				held := f.holdRequest("PutItem", `"f-0"`)
 				f.transport.setInterceptor(nil)
 				<-held.arrived
-
-				assert.LessOrEqual(t, elapsed(func() { require.NoError(t, c.update(store)) }), time.Second)
-				assertGet(t, store, kindOf(c.want), c.want.GetKey(), c.want)
+				assert.LessOrEqual(t, elapsed(func() { require.NoError(t, upsert(store, want)()) }), time.Second)
+				assertGet(t, store, kindOf(want), want.GetKey(), want)
 				time.Sleep(time.Second)
 				close(held.released)
-
 				timeUntil(t, "the end", f.hasEnded(1))
-				items[nameOf(c.want)] = c.want
+				items[nameOf(want)] = want
 				f.requireHolds(slices.Collect(maps.Values(items)))
-				assertGet(t, store, kindOf(c.want), c.want.GetKey(), c.want)
+				assertGet(t, store, kindOf(want), want.GetKey(), want)
 			})
 		}
 	}

@@ -32,7 +32,7 @@ var readFaults = map[string]readFault{
 	"internal errors":       {interceptor: failing(internalError)},
 	"throttling":            {interceptor: failing(throttled)},
 	"denials":               {interceptor: denying()},
-	"every second one lost": {interceptor: losingHalf()},
+	"every second one lost": {interceptor: losingHalf(1)},
 	"slow credentials":      {credentials: 4 * time.Second},
 }
 
@@ -51,10 +51,11 @@ func answersLate(delay time.Duration) interceptor {
 	}
 }
 
-func losingHalf() interceptor {
+// losingHalf loses every second request, from the first or the second on.
+func losingHalf(remainder int64) interceptor {
 	var requests atomic.Int64
 	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-		if requests.Add(1)%2 == 1 {
+		if requests.Add(1)%2 == remainder {
 			return blackHole(r)
 		}
 		return send()
@@ -175,7 +176,6 @@ func TestNobodyWaitsForWhatIsKnown(t *testing.T) {
 						default:
 							assert.LessOrEqual(f.t, waits, 1)
 						}
-
 						f.hold(2, readFaults["none"])
 						isNew := func() bool { return readOnce() == 2 }
 						assert.LessOrEqual(f.t, timeUntil(f.t, "version 2", isNew), staleTTL+denialPause+time.Second)

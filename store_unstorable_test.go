@@ -46,17 +46,10 @@ func assertServes(t *testing.T, store ld.FeatureStore, want ld.VersionedData) {
 	t.Helper()
 	item, err := store.Get(ld.Features, "f")
 	require.NoError(t, err)
-	assert.True(t, assert.ObjectsAreEqual(want, item), "Get returns another one than wanted: %s", describe(item))
+	assert.True(t, assert.ObjectsAreEqual(want, item), "Get returns another one than wanted, version %d", visibleVersion(item))
 	all, err := store.All(ld.Features)
 	require.NoError(t, err)
-	assert.True(t, assert.ObjectsAreEqual(want, all["f"]), "All returns another one than wanted: %s", describe(all["f"]))
-}
-
-func describe(item ld.VersionedData) string {
-	if item == nil {
-		return "nothing"
-	}
-	return fmt.Sprintf("version %d with %d bytes", item.GetVersion(), len(item.(*ld.FeatureFlag).Salt))
+	assert.True(t, assert.ObjectsAreEqual(want, all["f"]), "All returns another one than wanted, version %d", visibleVersion(all["f"]))
 }
 
 // assertLogged checks that one line says all there is to know.
@@ -211,7 +204,6 @@ func TestKeysThatDynamoDBCannotHold(t *testing.T) {
 			for _, key := range keys {
 				items = append(items, flag(key, 1))
 			}
-
 			require.NoError(t, store.Init(allData(items...)))
 			assertAll(t, store, ld.Features, items...)
 			f.transport.reset()
@@ -223,7 +215,6 @@ func TestKeysThatDynamoDBCannotHold(t *testing.T) {
 				assertGet(t, store, ld.Features, key, nil)
 				assertGet(t, f.newStore(CacheTTL(ttl)), ld.Features, key, nil)
 			}
-
 			assert.Empty(t, f.transport.recorded())
 			f.requireHolds([]ld.VersionedData{flag(longest, 1)})
 			assertGet(t, store, ld.Features, longest, flag(longest, 1))
@@ -305,14 +296,10 @@ func TestUnstorableUpdateDuringAnInit(t *testing.T) {
 		for name, initially := range map[string]ld.VersionedData{"new version": flag("f", 1), "new flag": flag("g", 1)} {
 			runWithTable(t, mode+"/"+name, func(t *testing.T, f *fixture) {
 				store := f.newStore(options...)
-				held := f.holdResponse("BatchWriteItem", "")
-				initEnded := make(chan error)
-				go func() { initEnded <- store.Init(allData(initially)) }()
-				<-held.arrived
+				init := f.holdResponse("BatchWriteItem", "").during(initWith(store, initially))
 				require.NoError(t, store.Upsert(ld.Features, tooLarge(2)))
 				assertGet(t, store, ld.Features, "f", tooLarge(2))
-				close(held.released)
-				require.NoError(t, <-initEnded)
+				init.finish()
 				assertHas(t, store, tooLarge(2))
 			})
 		}

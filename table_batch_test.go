@@ -1,7 +1,6 @@
 package lddynamodb
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"slices"
@@ -22,7 +21,6 @@ func TestInitSendsUnprocessedItemsAgainUntilAllAreStored(t *testing.T) {
 	store := f.newStore()
 	obsolete := numberedFlags("obsolete", 60)
 	require.NoError(t, store.Init(allData(obsolete...)))
-
 	f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
 		if r.action != "BatchWriteItem" {
 			return send()
@@ -31,7 +29,6 @@ func TestInitSendsUnprocessedItemsAgainUntilAllAreStored(t *testing.T) {
 	})
 	data := append(numberedFlags("new", 80), segment("s1", 1), segment("s2", 1), segment("s3", 1))
 	require.NoError(t, store.Init(allData(data...)))
-
 	f.requireHolds(data)
 }
 
@@ -41,11 +38,28 @@ var throttles = map[string]reply{
 	"the whole request throttled":      throttled,
 }
 
+// Of the random waits of so many Inits all lengths are among them.
 func TestInitWaitsExponentiallyLongerWithFullJitter(t *testing.T) {
 	t.Parallel()
 	for name, throttle := range throttles {
 		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
-			for i, waits := range throttledWaits(t, f, throttle) {
+			var attempts []time.Time
+			f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
+				attempts = append(attempts, time.Now())
+				return throttle(r)
+			}, "BatchWriteItem"))
+			waits := make([][]time.Duration, maxFruitlessAttempts-1) // all first ones, all second ones, and so on
+			for range 200 {
+				attempts = nil
+				store := f.newStore(CacheTTL(0))
+				require.Error(t, store.Init(allData(flag("f", 1))))
+				_ = store.(io.Closer).Close()
+				require.Len(t, attempts, maxFruitlessAttempts)
+				for i := range waits {
+					waits[i] = append(waits[i], attempts[i+1].Sub(attempts[i]))
+				}
+			}
+			for i, waits := range waits {
 				longest := min(minBackoff<<(i+1), maxBackoff)
 				assert.Less(t, slices.Max(waits), longest)
 				assert.Greater(t, slices.Max(waits), longest*9/10)
@@ -55,43 +69,12 @@ func TestInitWaitsExponentiallyLongerWithFullJitter(t *testing.T) {
 	}
 }
 
-// throttledWaits returns the first waits of many Inits, then their second waits,
-// and so on: enough that of a random wait all lengths are among them.
-func throttledWaits(t *testing.T, f *fixture, throttle reply) [][]time.Duration {
-	t.Helper()
-	const inits = 200
-	var attempts []time.Time
-	f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
-		attempts = append(attempts, time.Now())
-		return throttle(r)
-	}, "BatchWriteItem"))
-	waits := make([][]time.Duration, maxFruitlessAttempts-1)
-	for range inits {
-		attempts = nil
-		store := f.newStore(CacheTTL(0))
-		require.Error(t, store.Init(allData(flag("f", 1))))
-		_ = store.(io.Closer).Close()
-		require.Len(t, attempts, maxFruitlessAttempts)
-		for i := range waits {
-			waits[i] = append(waits[i], attempts[i+1].Sub(attempts[i]))
-		}
-	}
-	return waits
-}
-
 func TestInitGivesUpWhereNothingIsEverStored(t *testing.T) {
 	t.Parallel()
 	for name, throttle := range throttles {
 		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
-			f.transport.setInterceptor(func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
-				if r.action == "BatchWriteItem" && bytes.Contains(r.body, []byte(`"features"`)) {
-					return throttle(r)
-				}
-				return send()
-			})
-
+			f.transport.setInterceptor(failingWith(`"features"`, throttle, "BatchWriteItem"))
 			err := f.newStore().Init(allData(append(numberedFlags("f", 30), segment("a", 1), segment("b", 1))...))
-
 			require.ErrorContains(t, err, "stored 2 of 32 ")
 			require.ErrorContains(t, err, "give the table more capacity")
 			var cause awserr.Error
@@ -119,9 +102,7 @@ func TestCloseEndsTheWaitsOfAThrottledInit(t *testing.T) {
 		<-late // most batches are in waits of up to three seconds or more
 		synctest.Wait()
 		closed := time.Now()
-
 		require.ErrorContains(t, store.(io.Closer).Close(), "closed before 600 items could be written")
-
 		err := <-done
 		assert.Zero(t, time.Since(closed))
 		require.Error(t, err)

@@ -2,7 +2,6 @@ package lddynamodb
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -63,7 +62,6 @@ func TestRequestTimeoutEndsCallsThatGetNoAnswer(t *testing.T) {
 		for timeout, says := range map[time.Duration]string{time.Second: "gave up after 1s", 30 * time.Second: "gave up after 30s"} {
 			var err error
 			took := elapsed(func() { err = call(t.Context(), f.newTable(timeout)) })
-
 			assert.Equal(t, timeout, took)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			assert.True(t, concernsTable(err))
@@ -92,10 +90,8 @@ func TestRequestTimeoutIncludesRetries(t *testing.T) {
 			t.Parallel()
 			eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
 				f.transport.setInterceptor(failing(c.fail))
-
 				var err error
 				took := elapsed(func() { err = call(t.Context(), f.newTable(time.Second)) })
-
 				assert.ErrorContains(t, err, c.says)
 				assert.NotContains(t, err.Error(), "RequestTimeout")
 				assert.Equal(t, c.concerns, concernsTable(err))
@@ -117,10 +113,8 @@ func TestCallsEndWhereNothingCanBeConnectedTo(t *testing.T) {
 	t.Parallel()
 	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
 		f.transport.setInterceptor(failing(noConnection))
-
 		var err error
 		took := elapsed(func() { err = call(t.Context(), f.newTable(30*time.Second)) })
-
 		assert.Less(t, took, time.Second)
 		assert.Len(t, f.transport.recorded(), maxConnectAttempts)
 		assert.ErrorContains(t, err, "connection refused")
@@ -147,10 +141,8 @@ func TestCredentialsThatTakeLong(t *testing.T) {
 	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
 		slow := f.newTable(5*time.Second, aws.NewConfig().WithCredentials(
 			credentials.NewCredentials(&slowCredentials{takes: 6 * time.Second})))
-
 		var err error
 		took := elapsed(func() { err = call(t.Context(), slow) })
-
 		assert.Equal(t, 5*time.Second, took)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.True(t, concernsTable(err))
@@ -158,7 +150,6 @@ func TestCredentialsThatTakeLong(t *testing.T) {
 		assert.ErrorContains(t, err, "getting credentials: gave up after 5s")
 		assert.NotContains(t, err.Error(), "network")
 		assert.Empty(t, f.transport.recorded())
-
 		time.Sleep(2 * time.Second) // in which they come
 		require.NoError(t, call(t.Context(), slow))
 	})
@@ -174,9 +165,7 @@ func TestCredentialsThatTakeLongTheSecondTime(t *testing.T) {
 			provider.takes = 6 * time.Second
 			return refusals["expired credentials"].answer(r)
 		})
-
 		err := call(t.Context(), table)
-
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorContains(t, err, "the AWS credentials have expired")
 		time.Sleep(6 * time.Second) // in which they come
@@ -195,9 +184,7 @@ func TestCancelEndsCallsUnderWay(t *testing.T) {
 				go func() { result <- call(ctx, f.newTable(0)) }()
 				synctest.Wait() // the call can't get any further
 				canceled := time.Now()
-
 				cancel()
-
 				err := <-result
 				assert.Zero(t, time.Since(canceled))
 				if action != batchWriteItem || name != "throttled" {
@@ -226,35 +213,7 @@ func TestKeysThatWereReplacedInTheFileAreReadAgain(t *testing.T) {
 			}
 			return send()
 		})
-
 		require.ErrorContains(t, call(t.Context(), table), "AWS does not accept the credentials")
 		require.NoError(t, call(t.Context(), table))
 	})
-}
-
-// DynamoDB's clients for other endpoints, DAX for one, know only the parameters
-// that have replaced these.
-func TestNoRequestHasLegacyParameters(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	for _, options := range outageModes {
-		store := f.newStore(options...)
-		require.NoError(t, store.Init(allData(flag("f", 1), flag("removed", 1), segment("s", 1))))
-		require.NoError(t, store.Init(allData(flag("f", 1))))
-		for name, call := range calls {
-			_, err := call(store, flag("f", 2))
-			require.NoError(t, err, name)
-		}
-	}
-
-	for _, r := range f.transport.recorded() {
-		var parameters map[string]json.RawMessage
-		require.NoError(t, json.Unmarshal(r.body, &parameters))
-		for _, legacy := range []string{
-			"AttributesToGet", "AttributeUpdates", "ConditionalOperator", "Expected", "KeyConditions", "QueryFilter", "ScanFilter",
-		} {
-			assert.NotContains(t, parameters, legacy, r.action)
-		}
-	}
-	assert.Equal(t, readWriteActions, f.transport.actions())
 }
