@@ -192,7 +192,7 @@ func TestRowThatCantBeReadIsReadOnceASecond(t *testing.T) {
 			require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
 			config := ClientConfig(f.awsConfig(f.transport).WithMaxRetries(0))
 			store := f.newStore(CacheTTL(10*time.Second), StaleValues(policy), config)
-			f.transport.setInterceptor(onRow("f", internalError, "GetItem"))
+			f.transport.setInterceptor(failingWith(`"key":{"S":"f"`, internalError, "GetItem"))
 			assertAll(t, store, ld.Features, flag("f", 1))
 			time.Sleep(10 * time.Second)
 			f.transport.reset()
@@ -211,7 +211,7 @@ func TestRequestThatFailsWhileOthersAreAnswered(t *testing.T) {
 	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
 		require.NoError(t, f.newStore().Init(allData(flag("f", 1))))
 		store := f.newStore(CacheTTL(0))
-		f.transport.setInterceptor(onRow("bad", noConnection, "GetItem"))
+		f.transport.setInterceptor(failingWith(`"key":{"S":"bad"`, noConnection, "GetItem"))
 		held := f.holdResponse("GetItem", `"bad"`)
 		result := make(chan error, 1)
 		go func() { result <- get(store, "bad")() }()
@@ -311,7 +311,7 @@ func TestInitEndsTheOutageOfTheRowThatTellsOfADataSet(t *testing.T) {
 	for mode, options := range outageModes {
 		runWithTable(t, mode, func(t *testing.T, f *fixture) {
 			store := f.newStore(options...)
-			f.transport.setInterceptor(onPartition(initedKey, "GetItem", refusals["access denied"].answer))
+			f.transport.setInterceptor(failingWith(`{"S":"$inited"}`, refusals["access denied"].answer, "GetItem"))
 			require.False(t, store.Initialized())
 			time.Sleep(2 * time.Second)
 			assert.Len(t, f.log.ofStores("WARN", "can't be used"), 1)

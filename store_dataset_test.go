@@ -250,7 +250,7 @@ func TestMissingRowsWhereTheRowThatTellsOfADataSetIsDenied(t *testing.T) {
 	t.Parallel()
 	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
 		store := f.newStore(outageModes["cached, EvictStaleValues"]...)
-		f.transport.setInterceptor(onPartition(initedKey, "GetItem", refusals["access denied"].answer))
+		f.transport.setInterceptor(failingWith(`{"S":"$inited"}`, refusals["access denied"].answer, "GetItem"))
 		require.NoError(t, store.Init(allData(flag("f", 1), flag("g", 1))))
 		require.NoError(t, f.newStore(DynamoClient(f.client)).Init(allData(flag("f", 1))))
 		time.Sleep(time.Second)
