@@ -54,6 +54,8 @@ type kindPlan struct {
 	obsolete []row          // still to be deleted, so without items
 	written  int
 	deleted  int
+
+	isCompared bool // with all rows of the table
 }
 
 func newKindPlan(r *replica, items []ld.VersionedData) *kindPlan {
@@ -91,11 +93,16 @@ func (s *store) init(ctx context.Context, plan []*kindPlan) error {
 }
 
 // noteStored notes which rows the table has after an Init that failed, so that what
-// waits of them need not be written again.
+// waits of them need not be written again, and nothing else counts as written.
 func (p *kindPlan) noteStored() {
 	for key, item := range p.items {
-		if _, missing := p.rows[key]; !missing && item.fault == nil {
+		_, isMissing := p.rows[key]
+		switch {
+		case item.fault != nil:
+		case !isMissing:
 			p.replica.see(key, item.id)
+		case p.isCompared:
+			p.replica.see(key, rowID{})
 		}
 	}
 }
@@ -144,13 +151,15 @@ func (s *store) putInited(ctx context.Context, run runner) error {
 // compare takes from a plan what the table has already.
 func (s *store) compare(ctx context.Context, p *kindPlan) error {
 	var mu sync.Mutex
-	return s.query(ctx, p.replica.namespace, true, func(rows []row) {
+	err := s.query(ctx, p.replica.namespace, true, func(rows []row) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, stored := range rows {
 			p.compareRow(stored)
 		}
 	})
+	p.isCompared = err == nil
+	return err
 }
 
 func (p *kindPlan) compareRow(stored row) {
