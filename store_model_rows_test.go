@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go/service/dynamodb"
-	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
@@ -231,31 +230,7 @@ func (w *world) checkTable() {
 			w.fail("the table still holds %s%s, which was removed", key, row)
 		}
 	}
-	w.checkMirror(rows)
 }
-
-// checkMirror checks the model itself against the table.
-func (w *world) checkMirror(rows map[string]itemState) {
-	found := 0
-	for _, kind := range ld.VersionedDataKinds {
-		output, err := w.f.client.Query(&dynamodb.QueryInput{
-			TableName:                 &w.f.table,
-			KeyConditionExpression:    ptr("#n = :n"),
-			ExpressionAttributeNames:  map[string]*string{"#n": ptr(namespaceAttribute)},
-			ExpressionAttributeValues: rawItem{":n": text(w.rows.prefix + ":" + kind.GetNamespace())},
-			ConsistentRead:            ptr(true),
-		})
-		require.NoError(w.t, err)
-		for _, row := range output.Items {
-			name := kind.GetNamespace() + "/" + *row[keyAttribute].S
-			require.Equal(w.t, strconv.Itoa(rows[name].version), *row[versionAttribute].N, name)
-			found++
-		}
-	}
-	require.Len(w.t, rows, found)
-}
-
-func ptr[T any](value T) *T { return &value }
 
 // wanted returns what everybody has to have when all is calm. What a process never
 // saw and a refused Init left out may still be there.

@@ -2,7 +2,6 @@ package lddynamodb
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -163,47 +162,6 @@ func TestConcurrentMissesShareARequest(t *testing.T) {
 				f.transport.setInterceptor(nil)
 				time.Sleep(denialPause + time.Second) // errors are not kept
 			}
-		})
-	}
-}
-
-// Processes that start together would read together for ever, were it not for
-// expiries at random moments: in the second half of the first TTL, later in the last
-// tenth.
-func TestExpiriesAreSpread(t *testing.T) {
-	t.Parallel()
-	const n, ttl = 100, time.Minute
-	reads := map[string]func(stores []ld.FeatureStore, i int) error{
-		"items":        func(s []ld.FeatureStore, i int) error { return get(s[0], fmt.Sprint("f", i))() },
-		"absent items": func(s []ld.FeatureStore, i int) error { return get(s[0], fmt.Sprint("absent", i))() },
-		"all items":    func(s []ld.FeatureStore, i int) error { return all(s[i])() },
-	}
-	for name, read := range reads {
-		runInFakeTime(t, name, func(t *testing.T, f *fixture) {
-			var flags []*ld.FeatureFlag
-			var stores []ld.FeatureStore
-			for i := range n {
-				flags = append(flags, flag(fmt.Sprint("f", i), 1))
-				stores = append(stores, f.newStore(CacheTTL(ttl)))
-			}
-			f.transport.setInterceptor(holding(t, flags...))
-			readAll := func() (requests int) {
-				f.transport.reset()
-				for i := range n {
-					require.NoError(t, read(stores, i))
-				}
-				return len(f.transport.recorded())
-			}
-			spreadOver := func(first time.Duration) {
-				require.Equal(t, n, readAll())
-				time.Sleep(first - time.Nanosecond)
-				assert.Zero(t, readAll(), "never before")
-				time.Sleep((ttl - first) / 2)
-				assert.InDelta(t, n/2, readAll(), n/4)
-			}
-			spreadOver(ttl / 2)
-			time.Sleep(ttl) // now all that is known expires together
-			spreadOver(ttl - ttl/10)
 		})
 	}
 }

@@ -4,9 +4,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws/awserr"
@@ -83,30 +81,4 @@ func TestInitGivesUpWhereNothingIsEverStored(t *testing.T) {
 			assert.Empty(t, f.transport.recorded("PutItem"), "it does not say that the table is complete")
 		})
 	}
-}
-
-func TestCloseEndsTheWaitsOfAThrottledInit(t *testing.T) {
-	t.Parallel()
-	inFakeTime(t, func(t *testing.T, f *fixture) {
-		store := f.newStore()
-		var attempts atomic.Int64
-		late := make(chan struct{})
-		f.transport.setInterceptor(failing(func(r *sentRequest) (*http.Response, error) {
-			if attempts.Add(1) == 6*maxParallelBatches {
-				close(late)
-			}
-			return unprocessed(r)
-		}, "BatchWriteItem"))
-		done := make(chan error, 1)
-		go func() { done <- store.Init(allData(numberedFlags("f", maxParallelBatches*maxBatchRequests)...)) }()
-		<-late // most batches are in waits of up to three seconds or more
-		synctest.Wait()
-		closed := time.Now()
-		require.ErrorContains(t, store.(io.Closer).Close(), "closed before 600 items could be written")
-		err := <-done
-		assert.Zero(t, time.Since(closed))
-		require.Error(t, err)
-		assert.NotContains(t, err.Error(), "gave up")
-		assert.Empty(t, f.transport.recorded("PutItem"), "it does not say that the table is complete")
-	})
 }
