@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go/aws"
-	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -75,23 +73,7 @@ func (f *fixture) startServer(port int) {
 }
 
 // createTable makes the table anew after its loss.
-func (f *fixture) createTable() {
-	client, err := localtable.Connect(f.table.Endpoint, nil)
-	require.NoError(f.t, err)
-	_, err = client.CreateTable(&dynamodb.CreateTableInput{
-		TableName:   aws.String(f.table.Name),
-		BillingMode: aws.String(dynamodb.BillingModePayPerRequest),
-		AttributeDefinitions: []*dynamodb.AttributeDefinition{
-			{AttributeName: aws.String("namespace"), AttributeType: aws.String(dynamodb.ScalarAttributeTypeS)},
-			{AttributeName: aws.String("key"), AttributeType: aws.String(dynamodb.ScalarAttributeTypeS)},
-		},
-		KeySchema: []*dynamodb.KeySchemaElement{
-			{AttributeName: aws.String("namespace"), KeyType: aws.String(dynamodb.KeyTypeHash)},
-			{AttributeName: aws.String("key"), KeyType: aws.String(dynamodb.KeyTypeRange)},
-		},
-	})
-	require.NoError(f.t, err)
-}
+func (f *fixture) createTable() { require.NoError(f.t, f.table.Recreate()) }
 
 // factory is for one store, and for a client that has its log, too.
 func (f *fixture) factory() (ld.FeatureStoreFactory, *clientlog.Log) {

@@ -27,9 +27,14 @@ func Create(endpoint string) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := "flags-" + rand.Text()[:8]
-	_, err = client.CreateTable(&dynamodb.CreateTableInput{
-		TableName:   aws.String(name),
+	t := &Table{Name: "flags-" + rand.Text()[:8], Endpoint: endpoint, client: client}
+	return t, t.Recreate()
+}
+
+// Recreate makes the table, or makes it anew after its loss.
+func (t *Table) Recreate() error {
+	_, err := t.client.CreateTable(&dynamodb.CreateTableInput{
+		TableName:   aws.String(t.Name),
 		BillingMode: aws.String(dynamodb.BillingModePayPerRequest),
 		AttributeDefinitions: []*dynamodb.AttributeDefinition{
 			{AttributeName: aws.String("namespace"), AttributeType: aws.String(dynamodb.ScalarAttributeTypeS)},
@@ -41,9 +46,9 @@ func Create(endpoint string) (*Table, error) {
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("creating table %s: %w", name, err)
+		return fmt.Errorf("creating table %s: %w", t.Name, err)
 	}
-	return &Table{Name: name, Endpoint: endpoint, client: client}, nil
+	return nil
 }
 
 // Delete deletes the table with all its rows.

@@ -100,7 +100,8 @@ func newClient(tb testing.TB, transport http.RoundTripper, configs ...*aws.Confi
 	return dynamodb.New(awsSession, configs...)
 }
 
-// newTable creates a table that is deleted when the benchmark ends.
+// newTable creates a table that is deleted when the benchmark ends. Each module makes its
+// own, because modules can't share test code.
 func newTable(tb testing.TB) (name string) {
 	tb.Helper()
 	client := newClient(tb, http.DefaultTransport)

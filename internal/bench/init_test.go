@@ -92,7 +92,8 @@ func (m *meter) report(b *testing.B) {
 	b.ReportMetric(m.written, "WCU/op")
 }
 
-// watch makes DynamoDB tell what requests consume.
+// watch makes DynamoDB tell what requests consume. The module e2e has a meter of its own,
+// because modules can't share test code.
 func (m *meter) watch(client *dynamodb.DynamoDB) {
 	total := aws.String(dynamodb.ReturnConsumedCapacityTotal)
 	client.Handlers.Build.PushFront(func(r *request.Request) {
