@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,13 +27,15 @@ import (
 // A transport records the requests to DynamoDB that pass through it, and lets a
 // test hold them back or answer in DynamoDB's place.
 type transport struct {
-	table reply // in the place of DynamoDB Local, where there is none
-
+	table     reply        // in the place of DynamoDB Local, where there is none
+	closed    atomic.Int64 // how often idle connections were
 	mu        sync.Mutex
 	requests  []*sentRequest
 	holds     []*hold
 	intercept interceptor
 }
+
+func (t *transport) CloseIdleConnections() { t.closed.Add(1) }
 
 // An interceptor answers a request. It may have it sent, before or after
 // whatever else it does.

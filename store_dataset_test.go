@@ -254,7 +254,6 @@ func TestMissingRowsWhereTheRowThatTellsOfADataSetIsDenied(t *testing.T) {
 		require.NoError(t, store.Init(allData(flag("f", 1), flag("g", 1))))
 		require.NoError(t, f.newStore(DynamoClient(f.client)).Init(allData(flag("f", 1))))
 		time.Sleep(time.Second)
-
 		assertGet(t, store, ld.Features, "g", nil)
 		assertAll(t, store, ld.Features, flag("f", 1))
 		time.Sleep(time.Minute)

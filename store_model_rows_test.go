@@ -55,7 +55,6 @@ type modelRows struct {
 	prefix          string
 	emptiedAt       int // the step
 	emptiedUninited int // the step in which it was emptied while it had no $inited
-
 	mu        sync.Mutex // held while a write is made, so that the order is the table's
 	rows      map[string]itemState
 	inited    bool

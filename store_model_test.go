@@ -346,7 +346,6 @@ type process struct {
 	faults    []modelFault
 	faultEnd  time.Time
 	reads     []*readUnderWay
-
 	position   int // of what it has from LaunchDarkly, among the events; a restart keeps it
 	inited     bool
 	initedAt   int   // the step

@@ -179,6 +179,9 @@ func (t *table) call(ctx context.Context, of target, send func(*attempt) error) 
 	a.response.release()
 	isOfCredentials := a.signing
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if client, isOwn := t.client.(*dynamodb.DynamoDB); isOwn && client.Config.HTTPClient != nil {
+			client.Config.HTTPClient.CloseIdleConnections() // if this one was dead, others may be
+		}
 		if a.lastErr != nil {
 			err, isOfCredentials = a.lastErr, false // the AWS SDK says only that the call was canceled
 		}

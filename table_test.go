@@ -58,7 +58,7 @@ func eachTableCall(t *testing.T, test func(t *testing.T, f *fixture, action stri
 func TestRequestTimeoutEndsCallsThatGetNoAnswer(t *testing.T) {
 	t.Parallel()
 	eachTableCall(t, func(t *testing.T, f *fixture, action string, call func(context.Context, *table) error) {
-		f.transport.setInterceptor(failing(blackHole))
+		f.transport.setInterceptor(failing(blackHole)) // of a dead connection, others may be too
 		for timeout, says := range map[time.Duration]string{time.Second: "gave up after 1s", 30 * time.Second: "gave up after 30s"} {
 			var err error
 			took := elapsed(func() { err = call(t.Context(), f.newTable(timeout)) })
@@ -69,6 +69,7 @@ func TestRequestTimeoutEndsCallsThatGetNoAnswer(t *testing.T) {
 				assert.ErrorContains(t, err, text)
 			}
 		}
+		assert.EqualValues(t, 2, f.transport.closed.Load())
 		assert.Empty(t, storeGoroutines())
 	})
 }
