@@ -53,13 +53,13 @@ func (s itemState) String() string {
 type modelRows struct {
 	w               *world
 	prefix          string
-	emptiedAt       int // the step
-	emptiedUninited int // the step in which it was emptied while it had no $inited
-	mu        sync.Mutex // held while a write is made, so that the order is the table's
-	rows      map[string]itemState
-	inited    bool
-	violation string
-	writes    []string
+	emptiedAt       int        // the step
+	emptiedUninited int        // the step in which it was emptied while it had no $inited
+	mu              sync.Mutex // held while a write is made, so that the order is the table's
+	rows            map[string]itemState
+	inited          bool
+	violation       string
+	writes          []string
 }
 
 func newModelRows(w *world, prefix string) *modelRows {

@@ -339,13 +339,13 @@ func (p *process) readEverything() {
 // A process is a store, and what it was sent and has returned since it was made.
 type process struct {
 	settings
-	name      string
-	w         *world
-	store     ld.FeatureStore
-	transport *transport
-	faults    []modelFault
-	faultEnd  time.Time
-	reads     []*readUnderWay
+	name       string
+	w          *world
+	store      ld.FeatureStore
+	transport  *transport
+	faults     []modelFault
+	faultEnd   time.Time
+	reads      []*readUnderWay
 	position   int // of what it has from LaunchDarkly, among the events; a restart keeps it
 	inited     bool
 	initedAt   int   // the step
