@@ -36,7 +36,7 @@ const hangGuard = time.Minute
 
 func TestMain(m *testing.M) {
 	_ = goflag.Set("test.parallel", "8") // most tests wait longer than they work; the command line has the last word
-	_ = goflag.Set("rapid.seed", "1") // the same histories each time; make fuzz-model tries others
+	_ = goflag.Set("rapid.seed", "1")    // the same histories each time; make fuzz-model tries others
 	os.Exit(dynamolocal.RunTests(m))
 }
 
