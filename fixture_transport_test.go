@@ -37,8 +37,7 @@ type transport struct {
 
 func (t *transport) CloseIdleConnections() { t.closed.Add(1) }
 
-// An interceptor answers a request. It may have it sent, before or after
-// whatever else it does.
+// An interceptor answers a request, or has it sent and may do something before or after.
 type interceptor func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error)
 
 // over makes the interceptor send its requests to another one.
@@ -95,8 +94,7 @@ func (t *transport) answer(r *sentRequest, intercept interceptor) (*http.Respons
 	return intercept(r, send)
 }
 
-// setInterceptor puts an interceptor in the place of the one before it. nil
-// lets everything pass.
+// setInterceptor replaces the interceptor. nil lets everything pass.
 func (t *transport) setInterceptor(i interceptor) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -238,7 +238,6 @@ func TestCallsHappenOneAfterTheOther(t *testing.T) {
 					group.Go(func() { run.work(worker, variant.calls, rand.New(rand.NewPCG(seed, uint64(worker)))) })
 				}
 				group.Wait()
-
 				for key, history := range run.histories {
 					result := porcupine.CheckOperationsTimeout(registerModel, history, hangGuard)
 					assert.Equal(t, porcupine.Ok, result, "flag %s, seed %d:\n%v", key, seed, history)
