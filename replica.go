@@ -8,15 +8,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/puzpuzpuz/xsync/v4"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
 const (
-	// maxAbsent and maxAbsentBytes bound what a process can make a replica hold by
-	// asking for keys that don't exist. Beyond them all are forgotten, and asked for
-	// again.
-	maxAbsent      = 10_000
-	maxAbsentBytes = 1 << 20
+	// maxAbsent bounds what a process can make a replica hold by asking for keys that
+	// don't exist. Beyond it all of them are forgotten, and asked for again.
+	maxAbsent = 4_000
 	// A record that is stored for the first time expires in the last half of the TTL,
 	// one that is stored again in the last tenth, each at a random moment. Otherwise
 	// processes that start together would go on reading together.
@@ -34,8 +33,9 @@ type replica struct {
 	namespace  string        // the same with the prefix, which is the partition key
 	ttl        time.Duration // 0: no items are kept but those that wait; negative: for ever
 	keepsStale bool          // items may be served after their TTL
+	logFault   func(error)   // called without the lock
 
-	records  sync.Map                    // of *record, by key
+	records  *xsync.Map[string, *record]
 	complete atomic.Pointer[completeSet] // nil: there may be more than the records
 
 	mu       sync.Mutex // held while something is stored, never across a request
@@ -43,6 +43,7 @@ type replica struct {
 	replaced uint64     // the change that last replaced everything
 	listed   uint64     // the change with which all was last found that there is
 	counts   recordCounts
+	faults   []error // to be logged
 }
 
 // A record is what this process knows of one row. It never changes, but is replaced.
@@ -54,7 +55,7 @@ type record struct {
 	state   recordState
 	own     bool // this process received the item from LaunchDarkly
 	late    bool // the last read of it failed or took too long
-	deleted bool // the row has a tombstone, also if that isn't kept
+	deleted bool // the item is a tombstone, also if that isn't kept
 }
 
 type recordState uint8
@@ -78,14 +79,11 @@ func (rec *record) itemOrNil() ld.VersionedData {
 	return rec.item
 }
 
-// hasRow reports whether the table was last seen to have the record's item. The record
-// may be nil.
-func (rec *record) hasRow() bool { return rec != nil && !rec.row.isNone() && rec.state == saved }
-
 // isVisible reports whether All returns the record's item. The record may be nil.
-func (rec *record) isVisible() bool { return rec != nil && rec.item != nil && !rec.item.IsDeleted() }
+func (rec *record) isVisible() bool { return rec != nil && rec.item != nil && !rec.deleted }
 
-func (rec *record) isAbsent() bool { return rec.item == nil && rec.row.isNone() }
+// isAbsent reports whether there is nothing. The record may be nil.
+func (rec *record) isAbsent() bool { return rec == nil || (rec.item == nil && rec.row.isNone()) }
 
 func (rec *record) version() int {
 	if rec.isUnsaved() {
@@ -107,36 +105,30 @@ func (rec *record) isOlderThan(row rowID) bool {
 // isOf reports whether a row brings nothing new: it is the row of the record and, if the
 // record's item is unsaved, older than that.
 func (rec *record) isOf(row rowID) bool {
-	return rec.row.isSame(row) && (!rec.isUnsaved() || rec.isNewerThan(row))
+	return rec.row.hash == row.hash && (!rec.isUnsaved() || rec.isNewerThan(row))
 }
 
-// A rowID tells a row from others with its key by the length and hash of its version
-// and JSON, which takes no copy of them. The zero rowID is no row.
+// A rowID tells a row from others with its key by a hash of its version and JSON, which
+// takes no copy of them. The zero rowID is no row.
 type rowID struct {
 	hash    uint64
 	version int
-	size    uint32
 }
 
 var hashSeed = maphash.MakeSeed()
 
 func identify(r row, version int) rowID {
-	hash := maphash.Bytes(hashSeed, r.item) + maphash.String(hashSeed, r.version)
-	return rowID{hash, version, uint32(min(len(r.item)+1, math.MaxUint32))}
+	return rowID{max(1, maphash.Bytes(hashSeed, r.item)+maphash.String(hashSeed, r.version)), version}
 }
 
-func (id rowID) isNone() bool { return id.size == 0 }
-
-func (id rowID) isSame(other rowID) bool { return id.hash == other.hash && id.size == other.size }
+func (id rowID) isNone() bool { return id.hash == 0 }
 
 // A found is what a request has found of one row.
 type found struct {
 	key   string
 	row   rowID            // zero: there is none
 	item  ld.VersionedData // nil if there is no row, or a malformed one
-	own   bool             // this process has put the row there
 	fault error            // why the row is malformed
-	isNew bool             // set by merge: a fault that wasn't known of this version
 }
 
 // A completeSet says that the records are all there is.
@@ -146,42 +138,33 @@ type completeSet struct {
 }
 
 // recordCounts counts records by what they say.
-type recordCounts struct{ present, waiting, unstorable, absent, absentBytes int }
+type recordCounts struct{ present, waiting, unstorable, absent int }
 
 // rows is how many rows the table was last seen to have, at least.
 func (c recordCounts) rows() int { return c.present - c.waiting - c.unstorable }
 
-func newReplica(kind ld.VersionedDataKind, namespace string, ttl time.Duration, keepsStale bool) *replica {
-	return &replica{kind: kind, name: kind.GetNamespace(), namespace: namespace, ttl: ttl, keepsStale: keepsStale}
-}
-
 // record returns what is known of a key, or nil.
 func (r *replica) record(key string) *record {
-	if known, ok := r.records.Load(key); ok {
-		return known.(*record)
-	}
-	return nil
+	known, _ := r.records.Load(key)
+	return known
 }
 
 // get returns an item whose TTL has not run out; nil is one known to be absent.
 func (r *replica) get(key string) (item ld.VersionedData, hit bool) {
-	now := time.Now().UnixNano()
-	set := r.complete.Load()
-	isSetFresh := set != nil && isFresh(set.expires, r.ttl, now)
-	if isSetFresh { // the faster one of two maps
-		if item, hit = set.items[key]; hit {
-			return item, true
-		}
-	}
 	rec := r.record(key)
 	if rec == nil {
 		return nil, false
 	}
-	return rec.item, isFresh(rec.expires, r.ttl, now) || (isSetFresh && rec.item != nil && !rec.late)
+	now := time.Now().UnixNano()
+	if isFresh(rec.expires, r.ttl, now) {
+		return rec.item, true
+	}
+	set := r.complete.Load()
+	return rec.item, rec.item != nil && !rec.late && set != nil && isFresh(set.expires, r.ttl, now)
 }
 
 // all returns the complete set, and whether its TTL has not run out. It is nil if it
-// isn't known, or if some of its items aren't.
+// isn't known. Without a cache it lacks the items that aren't kept.
 func (r *replica) all() (items map[string]ld.VersionedData, fresh bool) {
 	set := r.complete.Load()
 	if set == nil {
@@ -189,34 +172,37 @@ func (r *replica) all() (items map[string]ld.VersionedData, fresh bool) {
 	}
 	if set.items == nil {
 		r.mu.Lock()
-		defer r.mu.Unlock()
+		defer r.unlock()
 		set = r.fill()
 	}
 	return set.items, isFresh(set.expires, r.ttl, time.Now().UnixNano())
 }
 
-// fill makes the map of the complete set. The caller has the lock.
+// fill makes the map of the complete set, which is known. The caller has the lock.
 func (r *replica) fill() *completeSet {
 	set := r.complete.Load()
-	if set == nil || set.items != nil {
+	if set.items != nil {
 		return set
 	}
 	items := make(map[string]ld.VersionedData, r.counts.present)
-	isWhole := true
-	r.records.Range(func(key, known any) bool {
-		rec := known.(*record)
-		isWhole = isWhole && (rec.item != nil || rec.row.isNone() || rec.state != saved)
+	for key, rec := range r.records.All() {
 		if rec.isVisible() {
-			items[key.(string)] = rec.item
+			items[key] = rec.item
 		}
-		return isWhole
-	})
-	if !isWhole {
-		return set // without a cache, items that the table has aren't kept
 	}
 	set = &completeSet{set.expires, items}
 	r.complete.Store(set)
 	return set
+}
+
+// unlock ends what holds the lock, and logs the faults that it has found.
+func (r *replica) unlock() {
+	faults := r.faults
+	r.faults = nil
+	r.mu.Unlock()
+	for _, fault := range faults {
+		r.logFault(fault)
+	}
 }
 
 // A moment is when a request began, as the number of changes until then. If the request
@@ -237,9 +223,9 @@ func (r *replica) begin(consistent bool) moment {
 // served from now on. It returns false if the request has to be made again, with
 // consistent reads: because everything was replaced meanwhile, or the answer may be
 // older than what is known.
-func (r *replica) note(since moment, f *found) (item ld.VersionedData, ok bool) {
+func (r *replica) note(since moment, f found) (item ld.VersionedData, ok bool) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock()
 	wasMissing := r.listed > since.changes && !f.row.isNone() && r.record(f.key) == nil // when all were read
 	if r.replaced > since.changes || wasMissing || r.isAhead(since, f) {
 		return nil, false
@@ -247,51 +233,45 @@ func (r *replica) note(since moment, f *found) (item ld.VersionedData, ok bool) 
 	return r.serve(r.merge(since, f), f)
 }
 
-func (r *replica) isAhead(since moment, f *found) bool {
+func (r *replica) isAhead(since moment, f found) bool {
 	known := r.record(f.key)
 	return !since.consistent && known != nil && !known.isUnsaved() && !known.isOf(f.row) && !known.isOlderThan(f.row)
 }
 
 // noteWrite does the same for a write, which need not be made again: no Init is
 // carried out at the same time.
-func (r *replica) noteWrite(since moment, f *found) {
+func (r *replica) noteWrite(since moment, f found) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	defer r.unlock()
 	r.merge(since, f)
 }
 
 // noteAll does what note does for all rows of a partition, and returns the complete set.
 func (r *replica) noteAll(since moment, rows []found) (items map[string]ld.VersionedData, ok bool) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	ok = r.replaced <= since.changes
-	known, seen := r.counts.present, 0
+	defer r.unlock()
+	if r.replaced > since.changes {
+		return nil, false
+	}
 	served := make(map[string]ld.VersionedData)
-	note := func(f *found) {
-		if ok = ok && !r.isAhead(since, f); !ok {
-			return
+	for _, f := range append(rows, r.missing(rows)...) {
+		if r.isAhead(since, f) {
+			return nil, false
 		}
 		rec := r.record(f.key)
 		if rec == nil || rec.late || !rec.isOf(f.row) { // else the TTL of the set is enough
 			rec = r.merge(since, f)
 		}
-		item, isKnown := r.serve(rec, f)
-		ok = isKnown
+		item, ok := r.serve(rec, f)
+		if !ok {
+			return nil, false
+		}
 		if r.ttl == 0 && item != nil && !item.IsDeleted() {
 			served[f.key] = item
 		}
 	}
-	for i := range rows {
-		if rec := r.record(rows[i].key); rec != nil && !rec.isAbsent() {
-			seen++
-		}
-		note(&rows[i])
-	}
-	if known > seen {
-		r.noteMissing(rows, note)
-	}
-	if !ok || r.ttl == 0 {
-		return served, ok
+	if r.ttl == 0 {
+		return served, true
 	}
 	r.changes++
 	r.listed = r.changes
@@ -303,24 +283,23 @@ func (r *replica) noteAll(since moment, rows []found) (items map[string]ld.Versi
 	return r.fill().items, true
 }
 
-// noteMissing notes that the table has none of the rows that are known and were not
-// found.
-func (r *replica) noteMissing(rows []found, note func(*found)) {
+// missing returns what is known of rows that were not found.
+func (r *replica) missing(rows []found) (missing []found) {
 	isFound := make(map[string]bool, len(rows))
 	for _, f := range rows {
 		isFound[f.key] = true
 	}
-	r.records.Range(func(k, known any) bool {
-		if key := k.(string); !isFound[key] && !known.(*record).isAbsent() {
-			note(&found{key: key})
+	for key, rec := range r.records.All() {
+		if !isFound[key] && !rec.isAbsent() {
+			missing = append(missing, found{key: key})
 		}
-		return true
-	})
+	}
+	return missing
 }
 
 // merge is the rule by which all that reads and writes have found becomes known. It
 // returns the record that holds from now on. The caller has the lock.
-func (r *replica) merge(since moment, f *found) *record {
+func (r *replica) merge(since moment, f found) *record {
 	known := r.record(f.key)
 	switch {
 	case known == nil && r.ttl == 0 && f.row.isNone():
@@ -342,31 +321,27 @@ func (r *replica) merge(since moment, f *found) *record {
 
 // keepItem stores that a row was seen that does not change what is served.
 func (r *replica) keepItem(key string, known *record, row rowID) *record {
-	rec := *known
-	rec.row, rec.expires, rec.late = row, r.expiry(false), false
 	if r.ttl == 0 && known.row == row {
 		return known
 	}
+	rec := *known
+	rec.row, rec.expires, rec.late = row, r.expiry(false), false
 	r.records.Store(key, &rec)
 	return &rec
 }
 
 // store stores a row that takes the place of what was known, or that there is none.
-func (r *replica) store(known *record, f *found) *record {
-	rec := &record{item: f.item, row: f.row, expires: r.expiry(known == nil), own: f.own}
-	if known != nil && known.own && !f.row.isNone() && f.row.version == known.version() {
-		rec.own = true // an update whose response was lost
-	}
+func (r *replica) store(known *record, f found) *record {
+	rec := &record{item: f.item, row: f.row, expires: r.expiry(known == nil)}
+	rec.own = known != nil && known.own && !f.row.isNone() && f.row.version == known.version()
 	if f.fault != nil {
 		rec.state = malformed
-		f.isNew = known == nil || known.state != malformed || known.row.version != f.row.version
+		if known == nil || known.state != malformed || known.row.version != f.row.version {
+			r.faults = append(r.faults, f.fault)
+		}
 		if known != nil && r.keepsStale {
 			rec.item = known.item
 		}
-	}
-	rec.deleted = rec.item != nil && rec.item.IsDeleted()
-	if r.ttl == 0 {
-		rec.item = nil
 	}
 	r.put(f.key, known, rec)
 	return rec
@@ -375,9 +350,9 @@ func (r *replica) store(known *record, f *found) *record {
 // serve returns what is served of a row that was found, if this is its record. It
 // returns false if it was another row that later requests have found, whose item is
 // not kept.
-func (r *replica) serve(rec *record, f *found) (item ld.VersionedData, ok bool) {
+func (r *replica) serve(rec *record, f found) (item ld.VersionedData, ok bool) {
 	if r.ttl == 0 && !rec.isUnsaved() && rec.state != removed {
-		return f.item, rec.row.isSame(f.row)
+		return f.item, rec.row.hash == f.row.hash
 	}
 	return rec.item, true
 }
@@ -387,44 +362,47 @@ func (r *replica) serve(rec *record, f *found) (item ld.VersionedData, ok bool) 
 func (r *replica) put(key string, known, rec *record) {
 	r.changes++
 	rec.change = r.changes
-	r.count(known, key, -1)
-	r.count(rec, key, 1)
+	rec.deleted = rec.item != nil && rec.item.IsDeleted()
+	if r.ttl == 0 && !rec.isUnsaved() {
+		rec.item = nil
+	}
+	r.count(known, -1)
+	r.count(rec, 1)
 	r.records.Store(key, rec)
 	if set := r.complete.Load(); set != nil && set.items != nil && (known.isVisible() || rec.isVisible()) {
 		r.complete.Store(&completeSet{expires: set.expires})
 	}
-	if r.counts.absent > maxAbsent || r.counts.absentBytes > maxAbsentBytes {
+	if r.counts.absent > maxAbsent {
 		r.forgetAbsent()
 	}
 }
 
-func (r *replica) count(rec *record, key string, n int) {
-	switch {
-	case rec == nil:
-	case rec.isAbsent():
+func (r *replica) count(rec *record, n int) {
+	if rec == nil {
+		return
+	}
+	if rec.isAbsent() {
 		r.counts.absent += n
-		r.counts.absentBytes += n * len(key)
-	default:
-		r.counts.present += n
-		switch rec.state {
-		case waits:
-			r.counts.waiting += n
-		case unstorable:
-			r.counts.unstorable += n
-		}
+		return
+	}
+	r.counts.present += n
+	switch rec.state {
+	case waits:
+		r.counts.waiting += n
+	case unstorable:
+		r.counts.unstorable += n
 	}
 }
 
 // forgetAbsent forgets which keys are known to be absent. A request under way might
 // bring one of them back, so it is made again.
 func (r *replica) forgetAbsent() {
-	r.records.Range(func(key, known any) bool {
-		if rec := known.(*record); rec.isAbsent() {
-			r.count(rec, key.(string), -1)
+	for key, rec := range r.records.All() {
+		if rec.isAbsent() {
+			r.count(rec, -1)
 			r.records.Delete(key)
 		}
-		return true
-	})
+	}
 	r.changes++
 	r.replaced = r.changes
 }
@@ -433,7 +411,7 @@ func (r *replica) forgetAbsent() {
 // again, unless its record has an item that the table does not have.
 func (r *replica) decode(row row) found {
 	rec := r.record(row.key)
-	if rec != nil && rec.row.isSame(identify(row, 0)) && (rec.state == removed || (rec.state == saved && rec.item != nil)) {
+	if rec != nil && rec.row.hash == identify(row, 0).hash && (rec.state == removed || (rec.state == saved && rec.item != nil)) {
 		return found{key: row.key, row: rec.row, item: rec.item}
 	}
 	item, version, err := row.decode(r.kind)
@@ -450,13 +428,13 @@ func (r *replica) totals() recordCounts {
 // canServeAll reports whether all that is known may be served if the table can't be asked
 // and no stale values are served: because it waits to be written, or is fresh.
 func (r *replica) canServeAll() bool {
-	now, canServe := time.Now().UnixNano(), true
-	r.records.Range(func(_, known any) bool {
-		rec := known.(*record)
-		canServe = rec.isUnsaved() || rec.state == removed || rec.isAbsent() || isFresh(rec.expires, r.ttl, now)
-		return canServe
-	})
-	return canServe
+	now := time.Now().UnixNano()
+	for _, rec := range r.records.All() {
+		if !rec.isUnsaved() && rec.state != removed && !rec.isAbsent() && !isFresh(rec.expires, r.ttl, now) {
+			return false
+		}
+	}
+	return true
 }
 
 // expiry returns when something expires that is stored now: at a random moment at the

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/puzpuzpuz/xsync/v4"
 	"golang.org/x/sync/semaphore"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
@@ -207,13 +208,12 @@ func (s *store) load(r *replica, key string, progress func()) (value any, err er
 		if err != nil {
 			return nil, err
 		}
-		if r.record(key).hasRow() && f.row.isNone() {
+		if known := r.record(key); known != nil && known.state == saved && !known.row.isNone() && f.row.isNone() {
 			if _, err := s.checkDataSet(); err != nil {
 				return nil, err
 			}
 		}
-		if item, ok := r.note(since, &f); ok {
-			s.logMalformed(f)
+		if item, ok := r.note(since, f); ok {
 			s.wake() // it may have taken the place of an unsaved item
 			return item, nil
 		}
@@ -257,9 +257,6 @@ func (s *store) loadAll(r *replica, progress func()) (map[string]ld.VersionedDat
 			}
 		}
 		if items, ok := r.noteAll(since, rows); ok {
-			for _, f := range rows {
-				s.logMalformed(f)
-			}
 			s.wake()
 			return items, nil
 		}
@@ -316,12 +313,6 @@ func (s *store) query(ctx context.Context, namespace string, consistent bool, pa
 	}
 }
 
-func (s *store) logMalformed(f found) {
-	if f.isNew {
-		s.loggers.Errorf("Table %q: %s", s.table.name, f.fault)
-	}
-}
-
 // IsStoreAvailable reports to the SDK whether the outage is over, nothing waits to be
 // written and no write is under way. A yes is a change of the status, and too many
 // changes that the SDK does not read end in a crash of the application. It reads none
@@ -354,7 +345,12 @@ func (s *store) replica(kind ld.VersionedDataKind) *replica {
 				return r
 			}
 		}
-		r := newReplica(kind, s.namespace(kind), s.ttl, s.ttl != 0 && s.staleValues != EvictStaleValues)
+		r := &replica{
+			kind: kind, name: name, namespace: s.prefixed(name), ttl: s.ttl,
+			keepsStale: s.ttl != 0 && s.staleValues != EvictStaleValues,
+			logFault:   func(fault error) { s.loggers.Errorf("Table %q: %s", s.table.name, fault) },
+			records:    xsync.NewMap[string, *record](),
+		}
 		replicas := append(slices.Clone(*known), r)
 		s.replicas.CompareAndSwap(known, &replicas) // or another caller has added one
 	}

@@ -34,12 +34,6 @@ func (s *store) keepInit(plan []*kindPlan) {
 	s.data.initWaits.Store(true)
 	for _, p := range plan {
 		p.since = p.replica.keepAll(p.items)
-		for _, item := range p.items {
-			if item.isNew {
-				s.logUnstorable(item)
-				s.wake()
-			}
-		}
 	}
 	s.data.received.Store(true)
 	s.data.known.Store(true)
@@ -62,7 +56,7 @@ func newKindPlan(r *replica, items []ld.VersionedData) *kindPlan {
 	p := &kindPlan{replica: r, items: make(map[string]*received, len(items)), rows: make(map[string]row, len(items))}
 	for _, item := range items {
 		received := receive(r.namespace, item)
-		p.items[received.row.key] = &received
+		p.items[received.row.key] = received
 		if received.fault == nil {
 			p.rows[received.row.key] = received.row
 		}
@@ -168,8 +162,7 @@ func (p *kindPlan) compareRow(stored row) {
 	case item == nil:
 		p.obsolete = append(p.obsolete, row{rowKey: stored.rowKey})
 	case item.fault != nil:
-		found := p.replica.decode(stored)
-		item.found = &found
+		item.found = p.replica.decode(stored)
 	case stored.holds(p.replica.kind, item.row):
 		item.id = identify(stored, item.item.GetVersion())
 		delete(p.rows, stored.key)
@@ -202,7 +195,7 @@ func (s *store) writeBatches(ctx context.Context, p *kindPlan, rows []row, write
 	invalid, err := writer.write(ctx, p.replica.namespace, rows)
 	rethrow(err)
 	for _, key := range invalid {
-		s.refuse(p.replica, p.items[key], errors.New("DynamoDB calls it invalid"))
+		p.replica.refuse(p.items[key], errors.New("DynamoDB calls it invalid"))
 	}
 	if isThrottle(err) {
 		s.outage.note(target{batchWriteItem, rowKey{namespace: p.replica.namespace}}, 0, err)

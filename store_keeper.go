@@ -230,11 +230,11 @@ func (s *store) writeItemLate(run runner, r *replica, waiting *record, isIntact 
 		if known == nil || known.state != waits || known.change != waiting.change {
 			return nil
 		}
-		if isIntact && known.row.isSame(item.id) {
-			s.note(r, moment{known.change, true}, &found{key: key, row: item.id, item: known.item, own: true})
+		if isIntact && known.row.hash == item.id.hash {
+			r.noteWrite(moment{known.change, true}, found{key: key, row: item.id, item: known.item})
 			return nil
 		}
-		stored, err := s.put(s.ctx, run, r, &item, known)
+		stored, err := s.put(s.ctx, run, r, item, known)
 		if stored {
 			s.outage.written.Add(1)
 		}

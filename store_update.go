@@ -43,9 +43,9 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	r := s.replica(kind)
 	update := receive(r.namespace, item)
 	if update.fault != nil {
-		return s.keepUnstorable(r, &update), nil //nolint:nilerr // no retry would mend it
+		return s.keepUnstorable(r, update), nil //nolint:nilerr // no retry would mend it
 	}
-	known, isNew := r.keep(&update)
+	known, isNew := r.keep(update)
 	if !isNew && known.isUnsaved() {
 		return known.item, nil // it is newer
 	}
@@ -53,7 +53,7 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 		if now := r.record(update.row.key); isNew && (now == nil || now.change != known.change) {
 			return nil // what came later has taken its place
 		}
-		_, err := s.put(ctx, s.outage.run, r, &update, known)
+		_, err := s.put(ctx, s.outage.run, r, update, known)
 		return err
 	})
 	if err != nil {
@@ -68,12 +68,9 @@ func (s *store) keepUnstorable(r *replica, item *received) ld.VersionedData {
 	if canBeSortKey(item.row.key) {
 		_, _ = s.load(r, item.row.key, nil)
 	}
-	if rec, isNew := r.keep(item); !isNew {
-		return rec.itemOrNil()
-	}
-	s.logUnstorable(item)
+	rec, _ := r.keep(item)
 	s.wake()
-	return item.item
+	return rec.itemOrNil()
 }
 
 // inTurn makes a write, of something that is kept, when it is its turn. In stores of a
@@ -142,13 +139,13 @@ func (s *store) put(ctx context.Context, run runner, r *replica, item *received,
 			return err
 		})
 		if isInvalidItem(err) {
-			s.refuse(r, item, err)
+			r.refuse(item, err)
 			return false, nil
 		}
 		if err != nil {
 			return false, err
 		}
-		f := found{key: key, row: item.id, item: item.item, own: true}
+		f := found{key: key, row: item.id, item: item.item}
 		if !stored {
 			if f, err = s.find(ctx, run, r, key, true); err != nil {
 				return false, err
@@ -156,11 +153,11 @@ func (s *store) put(ctx context.Context, run runner, r *replica, item *received,
 		}
 		switch {
 		case stored || (f.fault == nil && !f.row.isNone() && f.row.version >= item.item.GetVersion()):
-			s.note(r, since, &f)
+			r.noteWrite(since, f)
 			return stored, nil
-		case !f.row.isNone() && (f.row.isSame(refusedBy) || (f.fault != nil && f.row.version > item.item.GetVersion())):
-			s.note(r, since, &f)
-			s.refuse(r, item, cmp.Or(f.fault, errOddVersion))
+		case !f.row.isNone() && (f.row.hash == refusedBy.hash || (f.fault != nil && f.row.version > item.item.GetVersion())):
+			r.noteWrite(since, f)
+			r.refuse(item, cmp.Or(f.fault, errOddVersion))
 			return false, nil
 		case f.fault != nil:
 			write = s.table.putIfAsNew
@@ -169,25 +166,6 @@ func (s *store) put(ctx context.Context, run runner, r *replica, item *received,
 		}
 		refusedBy = f.row
 	}
-}
-
-// note stores what a write has found.
-func (s *store) note(r *replica, since moment, f *found) {
-	r.noteWrite(since, f)
-	s.logMalformed(*f)
-}
-
-// refuse notes that DynamoDB can't hold an item.
-func (s *store) refuse(r *replica, item *received, reason error) {
-	item.fault = fmt.Errorf("%s can't be stored: %w", item.row.rowKey, reason)
-	if r.refuse(item) {
-		s.logUnstorable(item)
-		s.wake()
-	}
-}
-
-func (s *store) logUnstorable(item *received) {
-	s.loggers.Errorf("Table %q, version %d: %s; only this process has the item", s.table.name, item.item.GetVersion(), item.fault)
 }
 
 // successor returns the store that answers one call after this one is closed: it keeps
