@@ -47,7 +47,6 @@ type fact struct {
 	ofTable bool // it is the table that can't be used, not one action on one partition
 	lasts   bool // a look has confirmed it
 	err     error
-	since   time.Time
 	tried   time.Time // last
 }
 
@@ -170,11 +169,10 @@ func (o *outage) note(of target, answers int64, err error) {
 // error has the same remedy, so that the log shows the first request that failed. The
 // caller has the lock.
 func (o *outage) add(of target, err error) {
-	now := time.Now()
-	f := fact{target: of, ofTable: concernsTable(err), err: err, since: now, tried: now}
+	f := fact{target: of, ofTable: concernsTable(err), err: err, tried: time.Now()}
 	facts := slices.Clone(*o.facts.Load())
 	if i := slices.IndexFunc(facts, f.isSame); i >= 0 {
-		f.since, f.lasts = facts[i].since, facts[i].lasts
+		f.lasts = facts[i].lasts
 		if remedy(facts[i].err) == remedy(err) {
 			f.target, f.err = facts[i].target, facts[i].err
 		}
@@ -196,12 +194,12 @@ func (o *outage) remove(ended func(fact) bool) {
 	}
 }
 
-// forget removes facts about whose end nobody would find out, because nothing needs what
-// they are about.
-func (o *outage) forget(isObsolete func(fact) bool) {
+// forgetWrites removes facts about writes that nothing waits for, so that nobody would
+// find out when they end.
+func (o *outage) forgetWrites() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.remove(isObsolete)
+	o.remove(func(f fact) bool { return f.isOfWrite() })
 }
 
 // excuse notes that the first look at a fact was answered: if the same request fails
@@ -231,41 +229,36 @@ func (o *outage) confirm(before []fact, unwritten error) {
 		}
 	}
 	o.facts.Store(&facts)
-	began, now := o.began, time.Now()
+	text, now := "", time.Now()
 	switch {
-	case cause != nil && began.IsZero():
-		o.began, o.warned, o.cause = now, now, cause
+	case cause == nil:
+	case o.cause == nil:
+		o.began, o.warned = now, now
 		o.written.Store(0)
-	case cause != nil:
+		text = "can't be used"
+	case now.Sub(o.warned) >= reminderPause:
+		o.warned = now
+		text = fmt.Sprintf("still can't be used, after %s", now.Sub(o.began).Round(time.Second))
+	}
+	if cause != nil && (o.cause == nil || remedy(cause) != remedy(o.cause)) {
 		o.cause = cause
 	}
-	isDue := cause != nil && now.Sub(o.warned) >= reminderPause
-	if isDue {
-		o.warned = now
-	}
 	o.mu.Unlock()
-	switch {
-	case cause != nil && began.IsZero():
-		o.loggers.Warnf("Table %q can't be used: %s", o.table, cause)
-	case isDue:
-		o.loggers.Warnf("Table %q still can't be used, after %s: %s", o.table, now.Sub(began).Round(time.Second), cause)
+	if text != "" {
+		o.loggers.Warnf("Table %q %s: %s", o.table, text, cause)
 	}
 }
 
 // end ends the outage.
 func (o *outage) end() {
 	o.mu.Lock()
-	began := o.began
-	o.began, o.cause = time.Time{}, nil
+	wasOutage, lasted := o.cause != nil, time.Since(o.began)
+	o.cause = nil
 	o.mu.Unlock()
-	if began.IsZero() {
-		return
+	if wasOutage {
+		o.loggers.Warnf("Table %q can be used again, after %s; items that were written late: %d",
+			o.table, lasted.Round(time.Millisecond), o.written.Load())
 	}
-	late := ""
-	if written := o.written.Load(); written > 0 {
-		late = fmt.Sprintf("; items that were written late: %d", written)
-	}
-	o.loggers.Warnf("Table %q can be used again, after %s%s", o.table, time.Since(began).Round(time.Millisecond), late)
 }
 
 // isKnown reports whether any request is known to fail, or may be, or an outage is going

@@ -22,81 +22,16 @@ type StoreStatus struct {
 	Unsaved int
 }
 
-// A statusTeller tells a listener the latest status. It has a goroutine only while
-// there is something to tell.
-type statusTeller struct {
-	listener func(StoreStatus)
-	closed   <-chan struct{}
-
+// A told is what the listener was told last.
+type told struct {
 	mu      sync.Mutex
-	latest  StoreStatus
-	isNew   bool // not told yet
-	toldAt  time.Time
-	telling bool
+	status  StoreStatus
+	at      time.Time
+	telling bool // the listener is still being called
 }
 
-func newStatusTeller(listener func(StoreStatus), closed <-chan struct{}) *statusTeller {
-	return &statusTeller{listener: listener, closed: closed, latest: StoreStatus{Available: true}}
-}
-
-// isBehind reports whether the listener is to be told of a status.
-func (t *statusTeller) isBehind(status StoreStatus) bool {
-	if t.listener == nil {
-		return false
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return !isSameStatus(t.latest, status) || t.latest.Unsaved != status.Unsaved
-}
-
-// update has the listener told of a status that is new to it. It never waits for the
-// listener.
-func (t *statusTeller) update(status StoreStatus) {
-	if !t.isBehind(status) {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if isSameStatus(t.latest, status) && time.Since(t.toldAt) < unsavedPause {
-		return
-	}
-	t.latest, t.isNew, t.toldAt = status, true, time.Now()
-	if !t.telling {
-		t.telling = true
-		go t.tell()
-	}
-}
-
-func isSameStatus(a, b StoreStatus) bool {
-	return a.Available == b.Available && remedy(a.Err) == remedy(b.Err)
-}
-
-func (t *statusTeller) tell() {
-	for {
-		status, ok := t.next()
-		if !ok {
-			return
-		}
-		t.listener(status)
-	}
-}
-
-// next returns what to tell next, if anything.
-func (t *statusTeller) next() (status StoreStatus, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	select {
-	case <-t.closed:
-		t.isNew = false
-	default:
-	}
-	ok = t.isNew
-	t.isNew, t.telling = false, ok
-	return t.latest, ok
-}
-
-// currentStatus returns the status of the store.
-func (s *store) currentStatus() StoreStatus {
+// status returns the status of the store.
+func (s *store) status() StoreStatus {
 	status := StoreStatus{Err: s.outage.currentCause()}
 	status.Available = status.Err == nil
 	for _, r := range *s.replicas.Load() {
@@ -104,4 +39,38 @@ func (s *store) currentStatus() StoreStatus {
 		status.Unsaved += totals.waiting + totals.unstorable
 	}
 	return status
+}
+
+// hasNews reports whether the listener is to be told of something.
+func (s *store) hasNews() bool {
+	if s.listener == nil {
+		return false
+	}
+	s.told.mu.Lock()
+	defer s.told.mu.Unlock()
+	return !s.told.telling && s.told.status != s.status()
+}
+
+// tellStatus has the listener told of a status that is new to it. It doesn't wait for
+// the listener, which may take long, or close the store.
+func (s *store) tellStatus() {
+	if !s.hasNews() {
+		return
+	}
+	s.told.mu.Lock()
+	defer s.told.mu.Unlock()
+	status := s.status()
+	if status.Err == s.told.status.Err && time.Since(s.told.at) < unsavedPause {
+		return
+	}
+	s.told.status, s.told.at, s.told.telling = status, time.Now(), true
+	go func() {
+		if !s.isClosed() {
+			s.listener(status)
+		}
+		s.told.mu.Lock()
+		s.told.telling = false
+		s.told.mu.Unlock()
+		s.wake() // there may be news by now
+	}()
 }

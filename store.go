@@ -41,7 +41,8 @@ type store struct {
 	data     dataSetState
 	writes   writes
 	keeper   keeper
-	status   *statusTeller
+	listener func(StoreStatus) // may be nil
+	told     told
 
 	ctx         context.Context // done when the store is closed
 	cancel      context.CancelFunc
@@ -54,9 +55,9 @@ func newStore(table *table, loggers ldlog.Loggers, listener func(StoreStatus)) *
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &store{
 		outage: newOutage(table.name, loggers), table: table, loggers: loggers, consistentReads: true,
-		writes: writes{turns: semaphore.NewWeighted(allWrites)},
-		status: newStatusTeller(listener, ctx.Done()),
-		ctx:    ctx, cancel: cancel,
+		writes:   writes{turns: semaphore.NewWeighted(allWrites)},
+		listener: listener, told: told{status: StoreStatus{Available: true}},
+		ctx: ctx, cancel: cancel,
 	}
 	s.replicas.Store(new([]*replica))
 	s.writes.toldAt.Store(-1)

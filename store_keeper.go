@@ -18,10 +18,9 @@ const (
 	// application and long for DynamoDB.
 	firstPause = 100 * time.Millisecond
 	maxPause   = time.Second
-	// minPatience is how long the first look waits for an answer. It doubles up to
-	// what RequestTimeout says, or maxPatience.
-	minPatience = time.Second
-	maxPatience = 5 * time.Second
+	// firstPatience is how long the first look at a failure waits for an answer. Later
+	// ones wait as long as any request.
+	firstPatience = time.Second
 	// probeKey is that of a row that nobody writes.
 	probeKey = "$probe"
 )
@@ -56,19 +55,17 @@ func (s *store) rest() bool {
 }
 
 func (s *store) hasWork() bool {
-	return s.outage.isKnown() || s.isWaiting() || s.status.isBehind(s.currentStatus())
+	return s.outage.isKnown() || s.isWaiting() || s.hasNews()
 }
 
 func (s *store) keep() {
-	patience := minPatience
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		select {
 		case <-time.After(pause):
 		case <-s.ctx.Done():
 			return
 		}
-		s.keepOnce(patience)
-		patience = min(2*patience, s.maxPatience())
+		s.keepOnce()
 		if s.rest() {
 			return
 		}
@@ -76,40 +73,33 @@ func (s *store) keep() {
 }
 
 // keepOnce looks at what failed, writes what waits, and tells of what that shows.
-func (s *store) keepOnce(patience time.Duration) {
+func (s *store) keepOnce() {
 	before := *s.outage.facts.Load()
 	for _, f := range before {
 		if !f.isOfWrite() && f.isDue() {
-			s.look(f, patience)
+			s.look(f)
 			s.outage.excuse(f)
 		}
 	}
 	if doubt := s.outage.doubt.Swap(nil); doubt != nil && s.outage.ofTable() == nil {
-		s.look(fact{target: target{getItem, doubt.rowKey}}, patience)
+		s.look(fact{target: target{getItem, doubt.rowKey}})
 	}
 	unwritten := s.writeLate()
 	if s.isClosed() {
 		return
 	}
 	s.outage.confirm(before, unwritten)
-	s.outage.forget(s.isObsolete)
 	s.endOutage()
-	s.status.update(s.currentStatus())
-}
-
-// isObsolete reports whether nothing waits for what a fact is about.
-func (s *store) isObsolete(f fact) bool {
-	if f.namespace == s.initedKey().namespace {
-		return !f.ofTable && s.data.known.Load() && !s.data.initWaits.Load()
-	}
-	return f.isOfWrite() && !slices.ContainsFunc(*s.replicas.Load(), func(r *replica) bool {
-		return r.namespace == f.namespace && r.totals().waiting > 0
-	})
+	s.tellStatus()
 }
 
 // look asks for a row that isn't there, or for one row of the partition if a Query failed.
 // It never asks for the row that failed, because that may have a reason of its own.
-func (s *store) look(f fact, patience time.Duration) {
+func (s *store) look(f fact) {
+	patience := firstPatience
+	if f.lasts {
+		patience = cmp.Or(s.table.timeout, DefaultRequestTimeout)
+	}
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
 	of := target{getItem, rowKey{f.namespace, probeKey}}
@@ -140,13 +130,6 @@ func quietly(run runner) runner {
 	return func(ctx context.Context, of target, request func() error) error {
 		return run(ctx, of, func() error { return recovered(request) })
 	}
-}
-
-func (s *store) maxPatience() time.Duration {
-	if s.table.timeout == 0 {
-		return maxPatience
-	}
-	return max(minPatience, s.table.timeout)
 }
 
 // writeLate tries once to write each item that waits, and returns the first error.
@@ -271,7 +254,11 @@ func (s *store) isWaiting() bool { return s.data.initWaits.Load() || s.hasUnwrit
 // endOutage ends the outage if nothing fails any more and nothing waits. The table may
 // have come back empty.
 func (s *store) endOutage() {
-	if len(*s.outage.facts.Load()) > 0 || s.isWaiting() {
+	if s.isWaiting() {
+		return
+	}
+	s.outage.forgetWrites()
+	if len(*s.outage.facts.Load()) > 0 {
 		return
 	}
 	if s.outage.currentCause() != nil {
