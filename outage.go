@@ -194,12 +194,12 @@ func (o *outage) remove(ended func(fact) bool) {
 	}
 }
 
-// forgetWrites removes facts about writes that nothing waits for, so that nobody would
-// find out when they end.
-func (o *outage) forgetWrites() {
+// forget removes facts that nobody would find to have ended, because nothing needs what
+// they are about.
+func (o *outage) forget(isObsolete func(fact) bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.remove(func(f fact) bool { return f.isOfWrite() })
+	o.remove(isObsolete)
 }
 
 // excuse notes that the first look at a fact was answered: if the same request fails

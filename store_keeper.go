@@ -257,7 +257,10 @@ func (s *store) endOutage() {
 	if s.isWaiting() {
 		return
 	}
-	s.outage.forgetWrites()
+	s.outage.forget(func(f fact) bool {
+		isOfInited := !f.ofTable && f.namespace == s.initedKey().namespace
+		return f.isOfWrite() || (isOfInited && s.data.known.Load())
+	})
 	if len(*s.outage.facts.Load()) > 0 {
 		return
 	}
