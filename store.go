@@ -60,7 +60,7 @@ func newStore(table *table, loggers ldlog.Loggers, listener func(StoreStatus)) *
 		ctx: ctx, cancel: cancel,
 	}
 	s.replicas.Store(new([]*replica))
-	s.writes.toldAt.Store(-1)
+	s.writes.mayTell.Store(true)
 	return s
 }
 
@@ -320,7 +320,7 @@ func (s *store) query(ctx context.Context, namespace string, consistent bool, pa
 // during a write, or while LaunchDarkly refuses its stream. So there is one yes for each
 // write at most. For a closed store it is always yes, which ends the SDK's polling.
 func (s *store) IsStoreAvailable() bool {
-	return s.isClosed() || (!s.outage.isKnown() && !s.isWaiting() && s.writes.mayTell())
+	return s.isClosed() || (!s.outage.isKnown() && !s.isWaiting() && s.writes.underWay.Load() == 0 && s.writes.mayTell.Swap(false))
 }
 
 func (s *store) isClosed() bool { return s.ctx.Err() != nil }

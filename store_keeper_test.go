@@ -245,14 +245,14 @@ func TestCostOfLateWrites(t *testing.T) {
 }
 
 // A row that DynamoDB holds in the place of an item, and that is no valid one, is
-// replaced unless it is newer.
+// replaced if it is older.
 func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		attributes rawItem
 		replaced   bool
 	}{
-		"same version":  {rawItem{versionAttribute: number("2"), itemAttribute: text("{")}, true},
+		"same version":  {rawItem{versionAttribute: number("2"), itemAttribute: text("{")}, false},
 		"older version": {rawItem{versionAttribute: number("1"), itemAttribute: text("{")}, true},
 		"newer version": {rawItem{versionAttribute: number("3"), itemAttribute: text("{")}, false},
 		"no version":    {rawItem{versionAttribute: text("3"), itemAttribute: text("{")}, true},

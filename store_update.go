@@ -1,7 +1,6 @@
 package lddynamodb
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,24 +12,18 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// allWrites is the weight of a write that excludes all others.
-const allWrites = math.MaxInt64
+const (
+	// allWrites is the weight of a write that excludes all others.
+	allWrites = math.MaxInt64
+	// maxPuts is how often an item is tried to be put in the place of an older row.
+	maxPuts = 3
+)
 
 // writes lets updates run at the same time, but an Init alone. Reads never wait for it.
 type writes struct {
 	turns    *semaphore.Weighted
-	arrivals atomic.Int64 // so far
-	underWay atomic.Int64 // of these
-	toldAt   atomic.Int64 // arrivals when the SDK was last told that the store is available
-}
-
-func (w *writes) mayTell() bool {
-	arrivals := w.arrivals.Load()
-	if w.underWay.Load() > 0 || w.toldAt.Load() == arrivals {
-		return false
-	}
-	w.toldAt.Store(arrivals)
-	return true
+	underWay atomic.Int64
+	mayTell  atomic.Bool // there was one since the SDK was last told that the store is available
 }
 
 // UpsertInternal stores an item unless the table has the same version of it or a
@@ -42,17 +35,15 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	}
 	r := s.replica(kind)
 	update := receive(r.namespace, item)
-	if update.fault != nil {
-		return s.keepUnstorable(r, update), nil //nolint:nilerr // no retry would mend it
-	}
 	known, isNew := r.keep(update)
-	if !isNew && known.isUnsaved() {
-		return known.item, nil // it is newer
+	switch {
+	case update.fault != nil && s.isSuccessor:
+		return nil, update.fault // nobody keeps it
+	case update.fault != nil, !isNew && known.isUnsaved():
+		s.wake()
+		return known.item, nil // it can't be written, or need not be
 	}
 	err := s.inTurn(1, func(ctx context.Context) error {
-		if now := r.record(update.row.key); isNew && (now == nil || now.change != known.change) {
-			return nil // what came later has taken its place
-		}
 		_, err := s.put(ctx, s.outage.run, r, update, known)
 		return err
 	})
@@ -62,42 +53,23 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	return r.record(update.row.key).itemOrNil(), err
 }
 
-// keepUnstorable keeps an item that can't be stored, unless the table has a newer one,
-// and returns what is served from now on.
-func (s *store) keepUnstorable(r *replica, item *received) ld.VersionedData {
-	if canBeSortKey(item.row.key) {
-		_, _ = s.load(r, item.row.key, nil)
-	}
-	rec, _ := r.keep(item)
-	s.wake()
-	return rec.itemOrNil()
-}
-
 // inTurn makes a write, of something that is kept, when it is its turn. In stores of a
-// factory an update waits for a second at most, and an Init as long for the first answer:
-// then what is kept waits, and its sender doesn't.
+// factory it waits no longer if a second brings no answer of the table: what is kept is
+// then written later.
 func (s *store) inTurn(weight int64, write func(ctx context.Context) error) error {
-	s.writes.arrivals.Add(1)
+	s.writes.mayTell.Store(true)
 	s.writes.underWay.Add(1)
 	defer s.writes.underWay.Add(-1)
-	ctx := s.ctx
-	switch answers := s.outage.answers.Load(); {
-	case s.reportsUnsaved:
-	case weight == 1:
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, allPatience)
-		defer cancel()
-	default:
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer cancel()
+	defer s.wake() // for what waits, or no longer does
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	if answers := s.outage.answers.Load(); !s.reportsUnsaved {
 		defer time.AfterFunc(allPatience, func() {
 			if s.outage.answers.Load() == answers {
 				cancel()
 			}
 		}).Stop()
 	}
-	defer s.wake() // for what waits, or no longer does; also after a panic of the client
 	if err := s.writes.turns.Acquire(ctx, weight); err != nil {
 		return err
 	}
@@ -118,54 +90,41 @@ func (s *store) unsavedError(what string, err error) error {
 	}
 }
 
-// errOddVersion is why an item can't be stored if the row in its place has a version that
-// is no integer.
-var errOddVersion = errors.New("the row in its place has a version that is no integer")
-
 // put writes an item unless the table has a row of the same version or a newer one, and
 // notes which of the two the table has then. If the write is refused, but the row that it
-// then reads is older or gone, it tries again. A malformed row of the same version is
-// replaced.
+// then reads is older or gone, it tries again.
 func (s *store) put(ctx context.Context, run runner, r *replica, item *received, waiting *record) (stored bool, err error) {
-	key := item.row.key
 	since := r.begin(true)
-	if waiting != nil && waiting.state == waits {
+	if waiting.state == waits {
 		since.changes = waiting.change
 	}
-	write := s.table.putIfNewer
-	for refusedBy := (rowID{}); ; {
+	for range maxPuts {
 		err := run(ctx, target{putItem, item.row.rowKey}, func() (err error) {
-			stored, err = write(ctx, item.row)
+			stored, err = s.table.putIfNewer(ctx, item.row)
 			return err
 		})
 		if isInvalidItem(err) {
 			r.refuse(item, err)
 			return false, nil
 		}
-		if err != nil {
-			return false, err
-		}
-		f := found{key: key, row: item.id, item: item.item}
-		if !stored {
-			if f, err = s.find(ctx, run, r, key, true); err != nil {
-				return false, err
-			}
+		f := found{key: item.row.key, row: item.id, item: item.item}
+		if err == nil && !stored {
+			f, err = s.find(ctx, run, r, item.row.key, true)
 		}
 		switch {
-		case stored || (f.fault == nil && !f.row.isNone() && f.row.version >= item.item.GetVersion()):
+		case err != nil:
+			return false, err
+		case f.fault != nil:
+			r.noteWrite(since, f)
+			r.refuse(item, f.fault)
+			return false, nil
+		case !f.row.isNone() && f.row.version >= item.item.GetVersion():
 			r.noteWrite(since, f)
 			return stored, nil
-		case !f.row.isNone() && (f.row.hash == refusedBy.hash || (f.fault != nil && f.row.version > item.item.GetVersion())):
-			r.noteWrite(since, f)
-			r.refuse(item, cmp.Or(f.fault, errOddVersion))
-			return false, nil
-		case f.fault != nil:
-			write = s.table.putIfAsNew
-		default:
-			write = s.table.putIfNewer
 		}
-		refusedBy = f.row
 	}
+	r.refuse(item, errors.New("the row in its place is older, but DynamoDB doesn't find that"))
+	return false, nil
 }
 
 // successor returns the store that answers one call after this one is closed: it keeps

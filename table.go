@@ -102,23 +102,11 @@ func (t *table) query(
 // putIfNewer writes a row unless the table has it at the same version or a
 // newer one. It takes the place of a row whose version isn't a number.
 func (t *table) putIfNewer(ctx context.Context, r row) (stored bool, err error) {
-	return t.putIf(ctx, r, "NOT #version >= :version")
-}
-
-// putIfAsNew writes a row even if the table has the same version of it.
-func (t *table) putIfAsNew(ctx context.Context, r row) (stored bool, err error) {
-	return t.putIf(ctx, r, "#version <= :version")
-}
-
-// versionName stands for a reserved word of DynamoDB's.
-var versionName = map[string]*string{"#version": aws.String(versionAttribute)}
-
-func (t *table) putIf(ctx context.Context, r row, condition string) (stored bool, err error) {
 	err = t.put(ctx, r.rowKey, dynamodb.PutItemInput{
 		TableName:                 &t.name,
 		Item:                      r.attributes(),
-		ConditionExpression:       &condition,
-		ExpressionAttributeNames:  versionName,
+		ConditionExpression:       aws.String("NOT #version >= :version"),
+		ExpressionAttributeNames:  map[string]*string{"#version": aws.String(versionAttribute)},
 		ExpressionAttributeValues: map[string]*dynamodb.AttributeValue{":version": {N: &r.version}},
 	})
 	if code, _ := awsCode(err); code == dynamodb.ErrCodeConditionalCheckFailedException {
