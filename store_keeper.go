@@ -116,7 +116,7 @@ func (s *store) look(f fact, patience time.Duration) {
 	if f.action == query {
 		of = target{query, rowKey{namespace: f.namespace}}
 	}
-	_ = quietly(s.outage.try)(s.ctx, of, func() error { return s.probe(ctx, of) })
+	_ = s.outage.try(s.ctx, of, func() error { return s.probe(ctx, of) })
 }
 
 // probe reads as little as it can with the action of a target.
@@ -132,14 +132,6 @@ func (s *store) probe(ctx context.Context, of target) error {
 		response.release()
 	}
 	return err
-}
-
-// quietly returns a runner for requests that no caller waits for: if the client
-// panics, they fail.
-func quietly(run runner) runner {
-	return func(ctx context.Context, of target, request func() error) error {
-		return run(ctx, of, func() error { return recovered(request) })
-	}
 }
 
 func (s *store) maxPatience() time.Duration {
@@ -174,7 +166,7 @@ func (s *store) writeLate() (failed error) {
 			if known := s.outage.fact(target{putItem, s.initedKey()}); known != nil && !known.isDue() {
 				return known.err
 			}
-			err := s.putInited(s.ctx, quietly(s.outage.try))
+			err := s.putInited(s.ctx, s.outage.try)
 			s.data.initWaits.Store(err != nil)
 			return err
 		})
@@ -191,7 +183,7 @@ func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
 	}
 	items := r.waiting()
 	var mu sync.Mutex
-	run, isFirst := quietly(s.outage.try), true
+	run, isFirst := runner(s.outage.try), true
 	write := func(waiting *record) {
 		err := recovered(func() error { return s.writeItemLate(run, r, waiting, isIntact) }) // a kind may panic
 		if err != nil {
@@ -206,7 +198,7 @@ func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
 			if s.outage.fact(of) != nil {
 				return failed
 			}
-			run, isFirst, wave = quietly(s.outage.run), false, wave[1:]
+			run, isFirst, wave = s.outage.run, false, wave[1:]
 		}
 		var group errgroup.Group
 		group.SetLimit(maxParallelBatches)

@@ -100,7 +100,7 @@ func (s *store) inTurn(weight int64, write func(ctx context.Context) error) erro
 			}
 		}).Stop()
 	}
-	defer s.wake() // for what waits, or no longer does; also after a panic of the client
+	defer s.wake() // for what waits, or no longer does
 	if err := s.writes.turns.Acquire(ctx, weight); err != nil {
 		return err
 	}
