@@ -1,9 +1,6 @@
 package lddynamodb
 
 import (
-	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,40 +24,21 @@ type flight struct {
 	done     chan struct{}
 	began    time.Time
 	progress func() int64 // a number that grows while the work proceeds
-	err      error        // set before done is closed; a panicError if the work panicked
+	err      error        // set before done is closed
 }
 
 func newFlight(progress func() int64) *flight {
 	return &flight{done: make(chan struct{}), began: time.Now(), progress: progress}
 }
 
-// run does the work. If it panics, so does every caller that waits for its result.
+// run does the work.
 func (f *flight) run(work func() error) {
 	defer close(f.done)
-	defer func() {
-		if value := recover(); value != nil {
-			f.err = &panicError{value, debug.Stack()}
-		}
-	}()
 	f.err = work()
 }
 
-// start begins work in a goroutine of its own, for somebody who waits for its result.
-func start(work func() error) *flight {
-	f := newFlight(nil)
-	go f.run(work)
-	return f
-}
-
-// result waits for the work's end. It panics if the work did.
-func (f *flight) result() error {
-	<-f.done
-	rethrow(f.err)
-	return f.err
-}
-
 // wait waits for the work's end, and reports whether it came. It gives up when the work
-// makes no progress for so long. It panics if the work did.
+// makes no progress for so long.
 func (f *flight) wait(patience time.Duration) bool {
 	timer := time.NewTimer(time.Until(f.began.Add(patience)))
 	defer timer.Stop()
@@ -76,7 +54,6 @@ func (f *flight) wait(patience time.Duration) bool {
 			timer.Reset(patience)
 		}
 	}
-	_ = f.result()
 	return true
 }
 
@@ -86,42 +63,6 @@ func (f *flight) isDone() bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// A panicError is a panic of the application's client, or of one of its kinds.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
-
-// recovered does work whose panic is an error.
-func recovered(work func() error) error {
-	f := newFlight(nil)
-	f.run(work)
-	return f.err
-}
-
-// rethrow panics if an error is a panic.
-func rethrow(err error) {
-	if p := (*panicError)(nil); errors.As(err, &p) {
-		panic(p.value)
-	}
-}
-
-// A group is work that goes on at the same time. Its user waits for it, and gets its
-// panics.
-type group []*flight
-
-func (g *group) start(run func()) {
-	*g = append(*g, start(func() error { run(); return nil }))
-}
-
-func (g *group) wait() {
-	for _, f := range *g {
-		_ = f.result()
 	}
 }
 

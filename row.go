@@ -122,29 +122,34 @@ func (r row) size() int {
 // the attributes decide, as in newer SDKs. Of a kind that isn't the SDK's own, the item
 // keeps the version that it has in its JSON.
 func (r row) decode(kind ld.VersionedDataKind) (item ld.VersionedData, version int, err error) {
-	malformed := func(fault string) (ld.VersionedData, int, error) {
-		return nil, version, fmt.Errorf("the row %s is malformed: %s", r.rowKey, fault)
-	}
 	version, noVersion := strconv.Atoi(r.version)
-	if r.item == nil {
-		return malformed("it has no string attribute " + itemAttribute)
-	}
-	item, err = utils.UnmarshalItem(kind, r.item)
+	err = recovered(func() (err error) {
+		if r.item == nil {
+			return errors.New("it has no string attribute " + itemAttribute)
+		}
+		if item, err = utils.UnmarshalItem(kind, r.item); err != nil {
+			return errors.New(describeJSONError(err))
+		}
+		if noVersion != nil || version == 0 {
+			version = item.GetVersion()
+		}
+		if noVersion != nil && version == 0 && item.GetKey() == "" {
+			return errors.New("it has neither a version nor a key")
+		}
+		item, err = r.identified(kind, item, version)
+		return err
+	})
 	if err != nil {
-		return malformed(describeJSONError(err))
+		return nil, version, fmt.Errorf("the row %s is malformed: %w", r.rowKey, err)
 	}
-	if noVersion != nil || version == 0 {
-		version = item.GetVersion()
-	}
-	hasKey, hasVersion := item.GetKey() == r.key, item.GetVersion() == version
-	switch {
-	case noVersion != nil && version == 0 && item.GetKey() == "":
-		return malformed("it has neither a version nor a key")
-	case hasKey && hasVersion:
-		return item, version, nil
-	case item.IsDeleted():
+	return item, version, nil
+}
+
+// identified gives an item of the row its key and version.
+func (r row) identified(kind ld.VersionedDataKind, item ld.VersionedData, version int) (ld.VersionedData, error) {
+	if item.IsDeleted() {
 		// Other SDKs write a deleted item without its key, or with a placeholder.
-		return kind.MakeDeletedItem(r.key, version), version, nil
+		return kind.MakeDeletedItem(r.key, version), nil
 	}
 	switch item := item.(type) {
 	case *ld.FeatureFlag:
@@ -152,11 +157,11 @@ func (r row) decode(kind ld.VersionedDataKind) (item ld.VersionedData, version i
 	case *ld.Segment:
 		item.Key, item.Version = r.key, version
 	default:
-		if !hasKey {
-			return malformed("its JSON has another key")
+		if item.GetKey() != r.key {
+			return nil, errors.New("its JSON has another key")
 		}
 	}
-	return item, version, nil
+	return item, nil
 }
 
 // holds reports whether a row that was read has the version and, as this SDK
@@ -180,7 +185,11 @@ func (r row) comparable(kind ld.VersionedDataKind) []byte {
 	if flag, ok := item.(*ld.FeatureFlag); ok {
 		flag.Sel = ""
 	}
-	encoded, _ := json.Marshal(item) // it came from JSON
+	var encoded []byte
+	_ = recovered(func() (err error) {
+		encoded, err = json.Marshal(item)
+		return err
+	})
 	return encoded
 }
 

@@ -3,7 +3,6 @@ package lddynamodb
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -162,7 +161,8 @@ func (s *store) read(r *replica, of target, isKnown, isLate bool) (value any, er
 	}
 	f := s.fly(r, of.key)
 	if !isKnown {
-		return nil, f.result()
+		<-f.done
+		return nil, f.err
 	}
 	if !f.wait(patienceFor(of.key)) {
 		s.flights.slow.Store(true)
@@ -264,35 +264,23 @@ func (s *store) loadAll(r *replica, progress func()) (map[string]ld.VersionedDat
 	}
 }
 
-// findAll reads all rows of a partition. It decodes those of a page on all processors,
-// while the next page is on its way.
+// findAll reads all rows of a partition.
 func (s *store) findAll(r *replica, consistent bool, progress func()) ([]found, error) {
-	var mu sync.Mutex
 	rows := make([]found, 0, r.totals().present)
 	err := s.query(s.ctx, r.namespace, consistent, func(page []row) {
 		progress()
-		var decoding group
-		for part := range slices.Chunk(page, len(page)/runtime.GOMAXPROCS(0)+1) {
-			decoding.start(func() {
-				decoded := make([]found, len(part))
-				for i, row := range part {
-					decoded[i] = r.decode(row)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				rows = append(rows, decoded...)
-			})
+		for _, row := range page {
+			rows = append(rows, r.decode(row))
 		}
-		decoding.wait()
 	})
 	return rows, err
 }
 
 // query reads all rows of a partition, and calls a function with those of each page
-// while it asks for the next one. The rows are valid during the call.
+// in turn, while it asks for the next one. The rows are valid during the call.
 func (s *store) query(ctx context.Context, namespace string, consistent bool, page func([]row)) error {
-	var pages group
-	defer pages.wait()
+	var earlier sync.WaitGroup // the page before
+	defer earlier.Wait()
 	var next *rowKey
 	for {
 		var response *response
@@ -304,7 +292,8 @@ func (s *store) query(ctx context.Context, namespace string, consistent bool, pa
 			return err
 		}
 		next = response.next
-		pages.start(func() {
+		earlier.Wait()
+		earlier.Go(func() {
 			defer response.release()
 			page(response.rows)
 		})

@@ -79,7 +79,7 @@ func (s *store) checkDataSet() (isThere bool, err error) {
 	if !s.data.received.Load() || s.ttl == 0 {
 		return false, nil // without a cache, the SDK has to send it again
 	}
-	inited, err := s.isInited(s.ctx, quietly(s.outage.ask))
+	inited, err := s.isInited(s.ctx, s.outage.ask)
 	switch {
 	case isDenial(err):
 		return false, nil
@@ -100,14 +100,14 @@ func (s *store) checkDataSet() (isThere bool, err error) {
 // so a failure of that read is ignored.
 func (s *store) lookAtStart(isDaemon bool) {
 	of := target{getItem, rowKey{s.namespace(ld.Features), probeKey}}
-	if err := quietly(s.outage.run)(s.ctx, of, func() error { return s.probe(s.ctx, of) }); err != nil {
+	if err := s.outage.run(s.ctx, of, func() error { return s.probe(s.ctx, of) }); err != nil {
 		s.wake()
 		return
 	}
 	if !isDaemon {
 		return
 	}
-	if inited, err := s.isInited(s.ctx, quietly(s.outage.ask)); err == nil && !inited {
+	if inited, err := s.isInited(s.ctx, s.outage.ask); err == nil && !inited {
 		s.loggers.Warnf("Table %q holds no data set%s: no process that is connected to LaunchDarkly has "+
 			"filled it yet, or the table's name, the region or the prefix is wrong", s.table.name, s.underPrefix())
 	}

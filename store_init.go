@@ -1,13 +1,12 @@
 package lddynamodb
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/aws/aws-sdk-go/service/dynamodb"
+	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 )
@@ -107,20 +106,17 @@ func (p *kindPlan) noteStored() {
 // data set is complete.
 func (s *store) carryOut(ctx context.Context, plan []*kindPlan) error {
 	var isInited bool
-	inited := start(func() (err error) {
-		isInited, err = s.isInited(ctx, s.outage.ask)
-		return err
+	var initedErr error
+	var reads errgroup.Group
+	reads.Go(func() error {
+		isInited, initedErr = s.isInited(ctx, s.outage.ask)
+		s.data.isMissing.Store(initedErr == nil && !isInited)
+		return nil // what there is to write may be written all the same
 	})
-	compared := make([]*flight, len(plan))
-	for i, p := range plan {
-		compared[i] = start(func() error { return s.compare(ctx, p) })
+	for _, p := range plan {
+		reads.Go(func() error { return s.compare(ctx, p) })
 	}
-	initedErr := inited.result()
-	s.data.isMissing.Store(initedErr == nil && !isInited)
-	var err error
-	for _, f := range compared {
-		err = cmp.Or(err, f.result())
-	}
+	err := reads.Wait()
 	if err == nil {
 		err = s.writeKinds(ctx, plan)
 	}
@@ -144,10 +140,7 @@ func (s *store) putInited(ctx context.Context, run runner) error {
 
 // compare takes from a plan what the table has already.
 func (s *store) compare(ctx context.Context, p *kindPlan) error {
-	var mu sync.Mutex
 	err := s.query(ctx, p.replica.namespace, true, func(rows []row) {
-		mu.Lock()
-		defer mu.Unlock()
 		for _, stored := range rows {
 			p.compareRow(stored)
 		}
@@ -193,7 +186,6 @@ func (s *store) writeBatches(ctx context.Context, p *kindPlan, rows []row, write
 		return nil
 	}
 	invalid, err := writer.write(ctx, p.replica.namespace, rows)
-	rethrow(err)
 	for _, key := range invalid {
 		p.replica.refuse(p.items[key], errors.New("DynamoDB calls it invalid"))
 	}
@@ -219,15 +211,13 @@ func (s *store) newBatchWriter() *batchWriter {
 		ctx context.Context, namespace string, requests []*dynamodb.WriteRequest,
 	) (unprocessed []*dynamodb.WriteRequest, throttled, err error) {
 		of := target{batchWriteItem, rowKey{namespace: namespace}}
-		err = recovered(func() error { // the batchWriter's goroutines would end the process
-			return s.outage.run(ctx, of, func() (err error) {
-				unprocessed, err = s.table.batchWrite(ctx, namespace, requests)
-				if throttled = nil; isThrottle(err) {
-					unprocessed, throttled = requests, err
-					return nil // this is the batchWriter's business, and no failure yet
-				}
-				return err
-			})
+		err = s.outage.run(ctx, of, func() (err error) {
+			unprocessed, err = s.table.batchWrite(ctx, namespace, requests)
+			if throttled = nil; isThrottle(err) {
+				unprocessed, throttled = requests, err
+				return nil // this is the batchWriter's business, and no failure yet
+			}
+			return err
 		})
 		return unprocessed, throttled, err
 	}}

@@ -106,7 +106,7 @@ func (s *store) look(f fact) {
 	if f.action == query {
 		of = target{query, rowKey{namespace: f.namespace}}
 	}
-	_ = quietly(s.outage.try)(s.ctx, of, func() error { return s.probe(ctx, of) })
+	_ = s.outage.try(s.ctx, of, func() error { return s.probe(ctx, of) })
 }
 
 // probe reads as little as it can with the action of a target.
@@ -122,14 +122,6 @@ func (s *store) probe(ctx context.Context, of target) error {
 		response.release()
 	}
 	return err
-}
-
-// quietly returns a runner for requests that no caller waits for: if the client
-// panics, they fail.
-func quietly(run runner) runner {
-	return func(ctx context.Context, of target, request func() error) error {
-		return run(ctx, of, func() error { return recovered(request) })
-	}
 }
 
 // writeLate tries once to write each item that waits, and returns the first error.
@@ -157,7 +149,7 @@ func (s *store) writeLate() (failed error) {
 			if known := s.outage.fact(target{putItem, s.initedKey()}); known != nil && !known.isDue() {
 				return known.err
 			}
-			err := s.putInited(s.ctx, quietly(s.outage.try))
+			err := s.putInited(s.ctx, s.outage.try)
 			s.data.initWaits.Store(err != nil)
 			return err
 		})
@@ -174,7 +166,7 @@ func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
 	}
 	items := r.waiting()
 	var mu sync.Mutex
-	run, isFirst := quietly(s.outage.try), true
+	run, isFirst := runner(s.outage.try), true
 	write := func(waiting *record) {
 		err := recovered(func() error { return s.writeItemLate(run, r, waiting, isIntact) }) // a kind may panic
 		if err != nil {
@@ -189,7 +181,7 @@ func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
 			if s.outage.fact(of) != nil {
 				return failed
 			}
-			run, isFirst, wave = quietly(s.outage.run), false, wave[1:]
+			run, isFirst, wave = s.outage.run, false, wave[1:]
 		}
 		var group errgroup.Group
 		group.SetLimit(maxParallelBatches)

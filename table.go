@@ -3,6 +3,8 @@ package lddynamodb
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -160,7 +162,7 @@ func (t *table) call(ctx context.Context, of target, send func(*attempt) error) 
 		defer cancel()
 	}
 	a := &attempt{ctx: ctx, table: t, of: of}
-	err := send(a)
+	err := recovered(func() error { return send(a) })
 	if err == nil {
 		return a, nil
 	}
@@ -181,6 +183,16 @@ func (t *table) call(ctx context.Context, of target, send func(*attempt) error) 
 		err = &credentialsError{err}
 	}
 	return nil, &tableError{of, t.name, err}
+}
+
+// recovered does work of the application's client or kinds, whose panic is an error.
+func recovered(work func() error) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("panic: %v\n%s", value, debug.Stack())
+		}
+	}()
+	return work()
 }
 
 // An attempt is one call of a method of the client's. It is also the AWS SDK's
