@@ -4,7 +4,6 @@ import (
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"github.com/aws/aws-sdk-go/service/dynamodb/dynamodbiface"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
-	"gopkg.in/launchdarkly/go-server-sdk.v4/ldlog"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 )
 
@@ -33,7 +32,7 @@ func NewDynamoDBFeatureStoreFactory(table string, options ...FeatureStoreOption)
 	if err != nil {
 		return nil, err
 	}
-	return func(config ld.Config) (ld.FeatureStore, error) { return opts.newFeatureStore(config, false) }, nil
+	return func(config ld.Config) (ld.FeatureStore, error) { return opts.newFeatureStore(config) }, nil
 }
 
 // NewDynamoDBFeatureStore makes a feature store on a DynamoDB table, with the
@@ -52,13 +51,14 @@ func NewDynamoDBFeatureStore(table string, options ...FeatureStoreOption) (ld.Fe
 	if err != nil {
 		return nil, err
 	}
-	return opts.newFeatureStore(ld.Config{}, true)
+	opts.reportsUnsaved = true
+	return opts.newFeatureStore(ld.Config{Offline: true})
 }
 
 // newFeatureStore puts the layers together: the SDK's wrapper, the store, the outage
 // and the table. The SDK must get its own wrapper, because only that can tell it of
 // outages.
-func (o *options) newFeatureStore(config ld.Config, isDirect bool) (ld.FeatureStore, error) {
+func (o *options) newFeatureStore(config ld.Config) (ld.FeatureStore, error) {
 	client, err := o.newClient()
 	if err != nil {
 		return nil, err
@@ -66,10 +66,11 @@ func (o *options) newFeatureStore(config ld.Config, isDirect bool) (ld.FeatureSt
 	if o.logger != nil {
 		config.Loggers.SetBaseLogger(o.logger)
 	}
-	store := o.newStore(client, config.Loggers)
-	store.reportsUnsaved = isDirect
-	store.loggers.Infof("Using DynamoDB table %q%s", o.table, store.underPrefix())
-	if !isDirect && !config.Offline {
+	loggers := config.Loggers
+	loggers.SetPrefix("DynamoDBFeatureStore:")
+	store := newStore(&table{client: client, name: o.tableName, timeout: o.requestTimeout}, o, loggers)
+	loggers.Infof("Using DynamoDB table %q%s", o.tableName, store.underPrefix())
+	if !config.Offline {
 		store.background.start(func() { store.lookAtStart(config.UseLdd) })
 	}
 	return utils.NewNonAtomicFeatureStoreWrapperWithConfig(store, config), nil
@@ -81,15 +82,7 @@ func (o *options) newClient() (dynamodbiface.DynamoDBAPI, error) {
 	}
 	awsSession, err := o.newSession()
 	if err != nil {
-		return nil, &tableError{target{action: "make an AWS session"}, o.table, err}
+		return nil, &tableError{target{action: "make an AWS session"}, o.tableName, err}
 	}
 	return dynamodb.New(awsSession, o.clientConfigs...), nil
-}
-
-func (o *options) newStore(client dynamodbiface.DynamoDBAPI, loggers ldlog.Loggers) *store {
-	loggers.SetPrefix("DynamoDBFeatureStore:")
-	table := &table{client: client, name: o.table, timeout: o.requestTimeout}
-	s := newStore(table, loggers, o.statusListener)
-	s.prefix, s.ttl, s.staleValues, s.consistentReads = o.prefix, o.cacheTTL, o.staleValues, !o.eventualReads
-	return s
 }

@@ -19,52 +19,50 @@ const (
 	maxRefreshes = 16
 )
 
-// A flight is work that goes on if its callers stop to wait for it.
+// A flight is a read that goes on if its callers stop to wait for it.
 type flight struct {
-	done     chan struct{}
-	began    time.Time
-	progress func() int64 // a number that grows while the work proceeds
-	err      error        // set before done is closed
+	flightKey
+	began time.Time
+	pages atomic.Int64 // that have come so far
+	done  chan struct{}
+	err   error // set before done is closed
 }
 
-func newFlight(progress func() int64) *flight {
-	return &flight{done: make(chan struct{}), began: time.Now(), progress: progress}
+// A flightKey is what is read: an item or, without a key, all items.
+type flightKey struct {
+	replica *replica
+	key     string
 }
 
-// run does the work.
-func (f *flight) run(work func() error) {
-	defer close(f.done)
-	f.err = work()
-}
-
-// wait waits for the work's end, and reports whether it came. It gives up when the work
-// makes no progress for so long.
-func (f *flight) wait(patience time.Duration) bool {
-	timer := time.NewTimer(time.Until(f.began.Add(patience)))
+// wait waits for the end of the read, and reports whether it came. It gives up when the
+// answer, or the next page, takes too long.
+func (f *flight) wait() bool {
+	timer := time.NewTimer(time.Until(f.began.Add(f.patience())))
 	defer timer.Stop()
-	for last := f.progress(); !f.isDone(); {
+	for pages := f.pages.Load(); ; {
 		select {
 		case <-f.done:
+			return true
 		case <-timer.C:
-			now := f.progress()
-			if now == last {
+			now := f.pages.Load()
+			if now == pages {
 				return false
 			}
-			last = now
-			timer.Reset(patience)
+			pages = now
+			timer.Reset(f.patience())
 		}
 	}
-	return true
 }
 
-func (f *flight) isDone() bool {
-	select {
-	case <-f.done:
-		return true
-	default:
-		return false
+// patience is how long somebody waits who knows what to serve.
+func (f *flight) patience() time.Duration {
+	if f.key == "" {
+		return allPatience
 	}
+	return getPatience
 }
+
+func (f *flight) isLate() bool { return time.Since(f.began) > f.patience() }
 
 // flights are the reads of a store that are under way, one for each key. They know
 // whether the table is slow: then nobody waits for them who knows what to serve.
@@ -74,53 +72,32 @@ type flights struct {
 	slow     atomic.Bool
 }
 
-// A flightKey is what is read: an item or, without a key, all items.
-type flightKey struct {
-	replica *replica
-	key     string
-}
-
 // join returns the flight of a key. If there is none it begins one, which its caller
-// has to run.
-func (s *flights) join(key flightKey, progress func() int64) (f *flight, isNew bool) {
+// has to carry out.
+func (s *flights) join(key flightKey) (f *flight, isNew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f = s.underWay[key]; f != nil {
 		return f, false
 	}
-	if s.underWay == nil {
-		s.underWay = make(map[flightKey]*flight)
-	}
-	f = newFlight(progress)
+	f = &flight{flightKey: key, began: time.Now(), done: make(chan struct{})}
 	s.underWay[key] = f
 	return f, true
 }
 
 // end ends a flight. If it was quick, and no other takes long, the table is not slow.
-func (s *flights) end(key flightKey, f *flight) {
+func (s *flights) end(f *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.underWay, key)
-	if !s.slow.Load() || f.err != nil || f.isLate(key) {
-		return
+	delete(s.underWay, f.flightKey)
+	isSlow := f.err != nil || f.isLate()
+	for _, other := range s.underWay {
+		isSlow = isSlow || other.isLate()
 	}
-	for key, other := range s.underWay {
-		if other.isLate(key) {
-			return
-		}
+	if !isSlow {
+		s.slow.Store(false)
 	}
-	s.slow.Store(false)
-}
-
-// isLate reports whether the read takes longer than anybody waits who knows what to
-// serve.
-func (f *flight) isLate(key flightKey) bool { return time.Since(f.began) > patienceFor(key.key) }
-
-func patienceFor(key string) time.Duration {
-	if key == "" {
-		return allPatience
-	}
-	return getPatience
+	close(f.done)
 }
 
 // areTooMany reports whether no read may begin that nobody waits for.

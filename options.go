@@ -38,7 +38,7 @@ type FeatureStoreOption interface {
 }
 
 type options struct {
-	table          string
+	tableName      string
 	prefix         string
 	cacheTTL       time.Duration
 	staleValues    StaleValuesPolicy
@@ -49,6 +49,7 @@ type options struct {
 	statusListener func(StoreStatus)
 	clientConfigs  []*aws.Config
 	logger         ld.Logger
+	reportsUnsaved bool // an Init or update that is kept as unsaved is an error
 }
 
 type option func(*options) error
@@ -61,7 +62,7 @@ func newOptions(table string, given []FeatureStoreOption) (*options, error) {
 		return nil, errors.New("lddynamodb: the table name is empty")
 	}
 	opts := &options{
-		table:          table,
+		tableName:      table,
 		cacheTTL:       DefaultCacheTTL,
 		requestTimeout: DefaultRequestTimeout,
 		staleValues:    RefreshStaleValues,

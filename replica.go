@@ -149,6 +149,12 @@ func (r *replica) record(key string) *record {
 	return known
 }
 
+// hasRow reports whether the table was last seen to have a row that this process serves.
+func (r *replica) hasRow(key string) bool {
+	known := r.record(key)
+	return known != nil && known.state == saved && !known.row.isNone()
+}
+
 // get returns an item whose TTL has not run out; nil is one known to be absent.
 func (r *replica) get(key string) (item ld.VersionedData, hit bool) {
 	rec := r.record(key)

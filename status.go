@@ -43,7 +43,7 @@ func (s *store) status() StoreStatus {
 
 // hasNews reports whether the listener is to be told of something.
 func (s *store) hasNews() bool {
-	if s.listener == nil {
+	if s.statusListener == nil {
 		return false
 	}
 	s.told.mu.Lock()
@@ -66,7 +66,7 @@ func (s *store) tellStatus() {
 	s.told.status, s.told.at, s.told.telling = status, time.Now(), true
 	go func() {
 		if !s.isClosed() {
-			s.listener(status)
+			s.statusListener(status)
 		}
 		s.told.mu.Lock()
 		s.told.telling = false

@@ -26,21 +26,16 @@ var _ interface {
 // because the wrapper's own cache lets slow reads overwrite newer updates and drops
 // all items at each of them.
 type store struct {
-	outage          *outage
-	table           *table
-	prefix          string
-	ttl             time.Duration // zero is no cache, negative is for ever
-	staleValues     StaleValuesPolicy
-	consistentReads bool
-	reportsUnsaved  bool // an Init or update that is kept as unsaved is an error
-	loggers         ldlog.Loggers
+	*options
+	outage  *outage
+	table   *table
+	loggers ldlog.Loggers
 
 	replicas atomic.Pointer[[]*replica] // few and seldom added to, so a slice
 	flights  flights
 	data     dataSetState
 	writes   writes
 	keeper   keeper
-	listener func(StoreStatus) // may be nil
 	told     told
 
 	ctx         context.Context // done when the store is closed
@@ -50,17 +45,26 @@ type store struct {
 	isSuccessor bool // of a closed store, for one call
 }
 
-func newStore(table *table, loggers ldlog.Loggers, listener func(StoreStatus)) *store {
+func newStore(table *table, o *options, loggers ldlog.Loggers) *store {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &store{
-		outage: newOutage(table.name, loggers), table: table, loggers: loggers, consistentReads: true,
-		writes:   writes{turns: semaphore.NewWeighted(allWrites)},
-		listener: listener, told: told{status: StoreStatus{Available: true}},
-		ctx: ctx, cancel: cancel,
+		options: o, outage: newOutage(table.name, loggers), table: table, loggers: loggers,
+		writes:  writes{turns: semaphore.NewWeighted(allWrites)},
+		flights: flights{underWay: make(map[flightKey]*flight)},
+		told:    told{status: StoreStatus{Available: true}},
+		ctx:     ctx, cancel: cancel,
 	}
 	s.replicas.Store(new([]*replica))
 	s.writes.mayTell.Store(true)
 	return s
+}
+
+// successor returns the store that answers one call after this one is closed: it keeps
+// nothing, does nothing in the background, and reports what the table refuses.
+func (s *store) successor() *store {
+	next := newStore(s.table, &options{prefix: s.prefix, reportsUnsaved: true}, s.loggers)
+	next.isSuccessor = true
+	return next
 }
 
 // Close ends requests that are under way and waits for the work in the background. It
@@ -104,7 +108,7 @@ func (s *store) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 	item, err := s.read(r, target{getItem, rowKey{r.namespace, key}}, known.itemOrNil() != nil, isLate)
 	known = r.record(key)
 	switch {
-	case err == nil && s.ttl == 0:
+	case err == nil && s.cacheTTL == 0:
 		served, _ := item.(ld.VersionedData)
 		return served, nil
 	case err == nil, known != nil && (r.keepsStale || known.isUnsaved() || known.state == removed):
@@ -126,7 +130,7 @@ func (s *store) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.Version
 		return known, nil
 	}
 	items, err := s.read(r, target{query, rowKey{namespace: r.namespace}}, known != nil, false)
-	if err == nil && s.ttl == 0 {
+	if err == nil && s.cacheTTL == 0 {
 		return items.(map[string]ld.VersionedData), nil
 	}
 	known, _ = r.all()
@@ -147,8 +151,8 @@ func (s *store) read(r *replica, of target, isKnown, isLate bool) (value any, er
 		}
 		return nil, failing.errorOf(of)
 	}
-	if s.ttl == 0 {
-		if value, err = s.load(r, of.key, func() {}); err != nil {
+	if s.cacheTTL == 0 {
+		if value, err = s.load(r, of.key, new(atomic.Int64)); err != nil {
 			s.wake()
 		}
 		return value, err
@@ -164,7 +168,7 @@ func (s *store) read(r *replica, of target, isKnown, isLate bool) (value any, er
 		<-f.done
 		return nil, f.err
 	}
-	if !f.wait(patienceFor(of.key)) {
+	if !f.wait() {
 		s.flights.slow.Store(true)
 		r.delay(of.key)
 		return nil, nil
@@ -174,18 +178,13 @@ func (s *store) read(r *replica, of target, isKnown, isLate bool) (value any, er
 
 // fly has a row read, or all rows without a key, unless that is being done.
 func (s *store) fly(r *replica, key string) *flight {
-	var pages atomic.Int64
-	f, isNew := s.flights.join(flightKey{r, key}, pages.Load)
+	f, isNew := s.flights.join(flightKey{r, key})
 	if !isNew {
 		return f
 	}
 	read := func() {
-		defer s.flights.end(flightKey{r, key}, f)
-		f.run(func() error {
-			_, err := s.load(r, key, func() { pages.Add(1) })
-			return err
-		})
-		if f.err != nil {
+		defer s.flights.end(f)
+		if _, f.err = s.load(r, key, &f.pages); f.err != nil {
 			r.delay(key)
 			s.wake()
 		}
@@ -197,26 +196,47 @@ func (s *store) fly(r *replica, key string) *flight {
 }
 
 // load reads an item, or all items without a key, and returns what is served from now
-// on. It calls a function after each page.
-func (s *store) load(r *replica, key string, progress func()) (value any, err error) {
+// on. It counts the pages of all items.
+func (s *store) load(r *replica, key string, pages *atomic.Int64) (value any, err error) {
 	if key == "" {
-		return s.loadAll(r, progress)
+		return s.loadAll(r, pages)
 	}
 	key = strings.Clone(key) // it may be a small part of something large
-	for consistent := s.consistentReads; ; consistent = true {
+	for consistent := !s.eventualReads; ; consistent = true {
 		since := r.begin(consistent)
 		f, err := s.find(s.ctx, s.outage.run, r, key, consistent)
+		if err == nil && f.row.isNone() && r.hasRow(key) {
+			_, err = s.checkDataSet()
+		}
 		if err != nil {
 			return nil, err
-		}
-		if known := r.record(key); known != nil && known.state == saved && !known.row.isNone() && f.row.isNone() {
-			if _, err := s.checkDataSet(); err != nil {
-				return nil, err
-			}
 		}
 		if item, ok := r.note(since, f); ok {
 			s.wake() // it may have taken the place of an unsaved item
 			return item, nil
+		}
+	}
+}
+
+func (s *store) loadAll(r *replica, pages *atomic.Int64) (map[string]ld.VersionedData, error) {
+	for consistent := !s.eventualReads; ; consistent = true {
+		since := r.begin(consistent)
+		rows := make([]found, 0, r.totals().present)
+		err := s.query(s.ctx, r.namespace, consistent, func(page []row) {
+			pages.Add(1)
+			for _, row := range page {
+				rows = append(rows, r.decode(row))
+			}
+		})
+		if err == nil && r.totals().rows() > len(rows) {
+			_, err = s.checkDataSet()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if items, ok := r.noteAll(since, rows); ok {
+			s.wake()
+			return items, nil
 		}
 	}
 }
@@ -243,37 +263,6 @@ func (s *store) getRow(ctx context.Context, run runner, key rowKey, consistent b
 		return err
 	})
 	return response, err
-}
-
-func (s *store) loadAll(r *replica, progress func()) (map[string]ld.VersionedData, error) {
-	for consistent := s.consistentReads; ; consistent = true {
-		since := r.begin(consistent)
-		rows, err := s.findAll(r, consistent, progress)
-		if err != nil {
-			return nil, err
-		}
-		if r.totals().rows() > len(rows) {
-			if _, err := s.checkDataSet(); err != nil {
-				return nil, err
-			}
-		}
-		if items, ok := r.noteAll(since, rows); ok {
-			s.wake()
-			return items, nil
-		}
-	}
-}
-
-// findAll reads all rows of a partition.
-func (s *store) findAll(r *replica, consistent bool, progress func()) ([]found, error) {
-	rows := make([]found, 0, r.totals().present)
-	err := s.query(s.ctx, r.namespace, consistent, func(page []row) {
-		progress()
-		for _, row := range page {
-			rows = append(rows, r.decode(row))
-		}
-	})
-	return rows, err
 }
 
 // query reads all rows of a partition, and calls a function with those of each page
@@ -314,8 +303,6 @@ func (s *store) IsStoreAvailable() bool {
 
 func (s *store) isClosed() bool { return s.ctx.Err() != nil }
 
-func (s *store) namespace(kind ld.VersionedDataKind) string { return s.prefixed(kind.GetNamespace()) }
-
 func (s *store) initedKey() rowKey { return rowKey{s.prefixed(initedKey), s.prefixed(initedKey)} }
 
 func (s *store) prefixed(name string) string {
@@ -336,8 +323,8 @@ func (s *store) replica(kind ld.VersionedDataKind) *replica {
 			}
 		}
 		r := &replica{
-			kind: kind, name: name, namespace: s.prefixed(name), ttl: s.ttl,
-			keepsStale: s.ttl != 0 && s.staleValues != EvictStaleValues,
+			kind: kind, name: name, namespace: s.prefixed(name), ttl: s.cacheTTL,
+			keepsStale: s.cacheTTL != 0 && s.staleValues != EvictStaleValues,
 			logFault:   func(fault error) { s.loggers.Errorf("Table %q: %s", s.table.name, fault) },
 			records:    xsync.NewMap[string, *record](),
 		}

@@ -48,7 +48,7 @@ func (s *store) readInitialized() {
 		s.data.known.Store(true)
 		return
 	}
-	pause := s.ttl
+	pause := s.cacheTTL
 	if pause < 0 || pause > DefaultCacheTTL {
 		pause = DefaultCacheTTL // a process must notice at some time
 	}
@@ -76,7 +76,7 @@ func (s *store) isInited(ctx context.Context, run runner) (bool, error) {
 // has the data set that this process has received. If it has lost that, everything waits
 // to be written again.
 func (s *store) checkDataSet() (isThere bool, err error) {
-	if !s.data.received.Load() || s.ttl == 0 {
+	if !s.data.received.Load() || s.cacheTTL == 0 {
 		return false, nil // without a cache, the SDK has to send it again
 	}
 	inited, err := s.isInited(s.ctx, s.outage.ask)
@@ -99,7 +99,7 @@ func (s *store) checkDataSet() (isThere bool, err error) {
 // table holds no data set. Credentials need not allow a daemon to read the row that tells,
 // so a failure of that read is ignored.
 func (s *store) lookAtStart(isDaemon bool) {
-	of := target{getItem, rowKey{s.namespace(ld.Features), probeKey}}
+	of := target{getItem, rowKey{s.prefixed(ld.Features.GetNamespace()), probeKey}}
 	if err := s.outage.run(s.ctx, of, func() error { return s.probe(s.ctx, of) }); err != nil {
 		s.wake()
 		return

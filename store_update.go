@@ -126,11 +126,3 @@ func (s *store) put(ctx context.Context, run runner, r *replica, item *received,
 	r.refuse(item, errors.New("the row in its place is older, but DynamoDB doesn't find that"))
 	return false, nil
 }
-
-// successor returns the store that answers one call after this one is closed: it keeps
-// nothing, does nothing in the background, and reports what the table refuses.
-func (s *store) successor() *store {
-	next := newStore(s.table, s.loggers, nil)
-	next.prefix, next.reportsUnsaved, next.isSuccessor = s.prefix, true, true
-	return next
-}
