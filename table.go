@@ -130,8 +130,8 @@ func (t *table) put(ctx context.Context, key rowKey, input dynamodb.PutItemInput
 	return err
 }
 
-// batchWrite makes one BatchWriteItem request for rows of a namespace. What it
-// returns as unprocessed has to be sent again.
+// batchWrite makes one BatchWriteItem request for rows of a namespace. If DynamoDB
+// throttles it or a part of it, it returns what has to be sent again, and the error.
 func (t *table) batchWrite(
 	ctx context.Context, namespace string, requests []*dynamodb.WriteRequest,
 ) (unprocessed []*dynamodb.WriteRequest, err error) {
@@ -140,10 +140,12 @@ func (t *table) batchWrite(
 		output, err := t.client.BatchWriteItemWithContext(a.ctx, &dynamodb.BatchWriteItemInput{
 			RequestItems: map[string][]*dynamodb.WriteRequest{t.name: requests},
 		}, a.options()...)
-		if err == nil {
-			for _, requests := range output.UnprocessedItems { // of the only table, by its name or its ARN
-				unprocessed = append(unprocessed, requests...)
-			}
+		if err != nil {
+			unprocessed = requests
+			return err
+		}
+		for _, requests := range output.UnprocessedItems { // of the only table, by its name or its ARN
+			unprocessed, err = append(unprocessed, requests...), errUnprocessed
 		}
 		return err
 	})
