@@ -281,7 +281,7 @@ func (s *store) findAll(r *replica, consistent bool, progress func()) ([]found, 
 func (s *store) query(ctx context.Context, namespace string, consistent bool, page func([]row)) error {
 	var earlier sync.WaitGroup // the page before
 	defer earlier.Wait()
-	var next *rowKey
+	next := ""
 	for {
 		var response *response
 		err := s.outage.run(ctx, target{query, rowKey{namespace: namespace}}, func() (err error) {
@@ -297,7 +297,7 @@ func (s *store) query(ctx context.Context, namespace string, consistent bool, pa
 			defer response.release()
 			page(response.rows)
 		})
-		if next == nil {
+		if next == "" {
 			return nil
 		}
 	}
