@@ -19,53 +19,6 @@ const (
 	maxRefreshes = 16
 )
 
-// A flight is work that goes on if its callers stop to wait for it.
-type flight struct {
-	done     chan struct{}
-	began    time.Time
-	progress func() int64 // a number that grows while the work proceeds
-	err      error        // set before done is closed
-}
-
-func newFlight(progress func() int64) *flight {
-	return &flight{done: make(chan struct{}), began: time.Now(), progress: progress}
-}
-
-// run does the work.
-func (f *flight) run(work func() error) {
-	defer close(f.done)
-	f.err = work()
-}
-
-// wait waits for the work's end, and reports whether it came. It gives up when the work
-// makes no progress for so long.
-func (f *flight) wait(patience time.Duration) bool {
-	timer := time.NewTimer(time.Until(f.began.Add(patience)))
-	defer timer.Stop()
-	for last := f.progress(); !f.isDone(); {
-		select {
-		case <-f.done:
-		case <-timer.C:
-			now := f.progress()
-			if now == last {
-				return false
-			}
-			last = now
-			timer.Reset(patience)
-		}
-	}
-	return true
-}
-
-func (f *flight) isDone() bool {
-	select {
-	case <-f.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // flights are the reads of a store that are under way, one for each key. They know
 // whether the table is slow: then nobody waits for them who knows what to serve.
 type flights struct {
@@ -80,44 +33,61 @@ type flightKey struct {
 	key     string
 }
 
+// A flight is a read that goes on if its callers stop to wait for it.
+type flight struct {
+	flightKey
+	began  time.Time
+	latest atomic.Int64 // page that came, as the time since the flight began
+	done   chan struct{}
+	err    error // set before done is closed
+}
+
 // join returns the flight of a key. If there is none it begins one, which its caller
-// has to run.
-func (s *flights) join(key flightKey, progress func() int64) (f *flight, isNew bool) {
+// has to make and end.
+func (s *flights) join(key flightKey) (f *flight, isNew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f = s.underWay[key]; f != nil {
 		return f, false
 	}
-	if s.underWay == nil {
-		s.underWay = make(map[flightKey]*flight)
-	}
-	f = newFlight(progress)
+	f = &flight{flightKey: key, began: time.Now(), done: make(chan struct{})}
 	s.underWay[key] = f
 	return f, true
 }
 
-// end ends a flight. If it was quick, and no other takes long, the table is not slow.
-func (s *flights) end(key flightKey, f *flight) {
+// end ends a flight. If it was quick, the table is not slow.
+func (s *flights) end(f *flight, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.underWay, key)
-	if !s.slow.Load() || f.err != nil || f.isLate(key) {
-		return
+	delete(s.underWay, f.flightKey)
+	if err == nil && time.Since(f.began) <= f.patience() {
+		s.slow.Store(false)
 	}
-	for key, other := range s.underWay {
-		if other.isLate(key) {
-			return
-		}
-	}
-	s.slow.Store(false)
+	f.err = err
+	close(f.done)
 }
 
-// isLate reports whether the read takes longer than anybody waits who knows what to
-// serve.
-func (f *flight) isLate(key flightKey) bool { return time.Since(f.began) > patienceFor(key.key) }
+// progress notes that a page has come.
+func (f *flight) progress() { f.latest.Store(int64(time.Since(f.began))) }
 
-func patienceFor(key string) time.Duration {
-	if key == "" {
+// wait waits for the flight's end, and reports whether it came in time.
+func (f *flight) wait() bool {
+	for {
+		left := time.Until(f.began.Add(time.Duration(f.latest.Load()) + f.patience()))
+		if left <= 0 {
+			return false
+		}
+		select {
+		case <-f.done:
+			return true
+		case <-time.After(left):
+		}
+	}
+}
+
+// patience is how long those wait for the next answer who know what to serve.
+func (f *flight) patience() time.Duration {
+	if f.key == "" {
 		return allPatience
 	}
 	return getPatience

@@ -55,6 +55,7 @@ func newStore(table *table, loggers ldlog.Loggers, listener func(StoreStatus)) *
 	s := &store{
 		outage: newOutage(table.name, loggers), table: table, loggers: loggers, consistentReads: true,
 		writes:   writes{turns: semaphore.NewWeighted(allWrites)},
+		flights:  flights{underWay: make(map[flightKey]*flight)},
 		listener: listener, told: told{status: StoreStatus{Available: true}},
 		ctx: ctx, cancel: cancel,
 	}
@@ -164,7 +165,7 @@ func (s *store) read(r *replica, of target, isKnown, isLate bool) (value any, er
 		<-f.done
 		return nil, f.err
 	}
-	if !f.wait(patienceFor(of.key)) {
+	if !f.wait() {
 		s.flights.slow.Store(true)
 		r.delay(of.key)
 		return nil, nil
@@ -174,21 +175,17 @@ func (s *store) read(r *replica, of target, isKnown, isLate bool) (value any, er
 
 // fly has a row read, or all rows without a key, unless that is being done.
 func (s *store) fly(r *replica, key string) *flight {
-	var pages atomic.Int64
-	f, isNew := s.flights.join(flightKey{r, key}, pages.Load)
+	f, isNew := s.flights.join(flightKey{r, key})
 	if !isNew {
 		return f
 	}
 	read := func() {
-		defer s.flights.end(flightKey{r, key}, f)
-		f.run(func() error {
-			_, err := s.load(r, key, func() { pages.Add(1) })
-			return err
-		})
-		if f.err != nil {
+		_, err := s.load(r, key, f.progress)
+		if err != nil {
 			r.delay(key)
 			s.wake()
 		}
+		s.flights.end(f, err)
 	}
 	if !s.background.start(read) {
 		read() // of a closed store: its requests end at once
