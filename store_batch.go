@@ -122,14 +122,9 @@ func (w *batchWriter) sendUntilStored(ctx context.Context, batch []*dynamodb.Wri
 		if fruitless == maxFruitlessAttempts {
 			return fmt.Errorf("gave up after %d attempts without progress: %w", maxFruitlessAttempts, throttled)
 		}
-		if err := backOff(ctx, fruitless); err != nil {
+		// Exponentially longer after each fruitless attempt, with full jitter.
+		if err := aws.SleepWithContext(ctx, rand.N(min(minBackoff<<fruitless, maxBackoff))); err != nil {
 			return err
 		}
 	}
-}
-
-// backOff waits before the next attempt, exponentially longer after each
-// fruitless one, with full jitter.
-func backOff(ctx context.Context, fruitless int) error {
-	return aws.SleepWithContext(ctx, rand.N(min(minBackoff<<fruitless, maxBackoff)))
 }

@@ -143,16 +143,13 @@ func (t *table) batchWrite(
 	return unprocessed, err
 }
 
-// errRequestTimeout is why a call ends whose RequestTimeout is over.
-var errRequestTimeout = errors.New("the RequestTimeout is over")
-
 // call makes one call of the client's, bounded by the timeout. What a response leaves
 // out of the rows' keys is known from the target.
 func (t *table) call(ctx context.Context, of target, send func(*attempt) error) (*response, error) {
 	began := time.Now()
 	if t.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, errRequestTimeout)
+		ctx, cancel = context.WithTimeout(ctx, t.timeout)
 		defer cancel()
 	}
 	a := &attempt{ctx: ctx, table: t, of: of}
@@ -173,9 +170,8 @@ func (t *table) call(ctx context.Context, of target, send func(*attempt) error) 
 		if a.lastErr != nil {
 			err, isOfCredentials = a.lastErr, false // the AWS SDK says only that the call was canceled
 		}
-		err = &timeoutError{
-			after: time.Since(began), ofRequestTimeout: errors.Is(context.Cause(ctx), errRequestTimeout), cause: err,
-		}
+		after := time.Since(began)
+		err = &timeoutError{after: after, ofRequestTimeout: t.timeout > 0 && after >= t.timeout, cause: err}
 	}
 	if isOfCredentials {
 		err = &credentialsError{err}

@@ -100,10 +100,9 @@ func (p *response) decode(body []byte, output any) error {
 			return errBadForm
 		}
 	}
-	if consumed := value.Get("ConsumedCapacity"); consumed != nil { // an application's own handlers may count it
-		if json.Unmarshal(fmt.Appendf(nil, `{"ConsumedCapacity":%s}`, consumed), output) != nil {
-			return errBadForm
-		}
+	consumed := value.Get("ConsumedCapacity") // an application's own handlers may count it
+	if consumed != nil && json.Unmarshal(fmt.Appendf(nil, `{"ConsumedCapacity":%s}`, consumed), output) != nil {
+		return errBadForm
 	}
 	return nil
 }
