@@ -184,9 +184,9 @@ func (c chain) Unwrap() error {
 // key schema from what else it finds invalid.
 var keySchemaFault = regexp.MustCompile(`(?i)\b(keys?|schema|index)\b`)
 
-// errAllUnprocessed is what throttling looks like in a successful response.
-var errAllUnprocessed = awserr.New(dynamodb.ErrCodeProvisionedThroughputExceededException,
-	"all items of a batch came back as unprocessed", nil)
+// errUnprocessed is what throttling looks like in a successful response.
+var errUnprocessed = awserr.New(dynamodb.ErrCodeProvisionedThroughputExceededException,
+	"items of a batch came back as unprocessed", nil)
 
 func awsCode(err error) (code, message string) {
 	var failure awserr.Error

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 	"unicode/utf8"
 
@@ -58,14 +59,10 @@ type target struct {
 }
 
 func (t target) String() string {
-	switch {
-	case t.namespace == "":
-		return t.action
-	case t.key == "":
+	if t.key == "" {
 		return t.action + " " + quoted(t.namespace)
-	default:
-		return t.action + " " + t.rowKey.String()
 	}
+	return t.action + " " + t.rowKey.String()
 }
 
 // A row is one row of the table. In one that was read, version is empty and
@@ -79,19 +76,21 @@ type row struct {
 
 // encodeRow makes the row of an item. Its error says why DynamoDB can't hold it.
 func encodeRow(namespace string, item ld.VersionedData) (row, error) {
-	r := row{rowKey: rowKey{namespace, item.GetKey()}, version: strconv.Itoa(item.GetVersion())}
-	if !canBeSortKey(r.key) {
-		return r, fmt.Errorf("%s can't be stored: its key isn't a valid sort key: DynamoDB takes 1 to %d bytes of UTF-8, "+
-			"this one has %d", r.rowKey, maxSortKeyBytes, len(r.key))
+	encoded, err := json.Marshal(item)
+	r := row{rowKey{namespace, item.GetKey()}, strconv.Itoa(item.GetVersion()), encoded}
+	reason := ""
+	switch {
+	case !canBeSortKey(r.key):
+		reason = fmt.Sprintf("its key isn't a valid sort key: DynamoDB takes 1 to %d bytes of UTF-8, this one has %d",
+			maxSortKeyBytes, len(r.key))
+	case err != nil:
+		reason = "it has no JSON form: " + describeJSONError(err)
+	case r.size() > maxItemBytes:
+		reason = fmt.Sprintf("it has %d bytes, over DynamoDB's limit of %d", r.size(), maxItemBytes)
+	default:
+		return r, nil
 	}
-	var err error
-	if r.item, err = json.Marshal(item); err != nil {
-		return r, fmt.Errorf("%s can't be stored: it has no JSON form: %s", r.rowKey, describeJSONError(err))
-	}
-	if size := r.size(); size > maxItemBytes {
-		return r, fmt.Errorf("%s can't be stored: it has %d bytes, over DynamoDB's limit of %d", r.rowKey, size, maxItemBytes)
-	}
-	return r, nil
+	return r, fmt.Errorf("%s can't be stored: %s", r.rowKey, reason)
 }
 
 // canBeSortKey reports whether a row can have this key. None that can't is ever
@@ -171,26 +170,14 @@ func (r row) holds(kind ld.VersionedDataKind, wanted row) bool {
 	if r.version != wanted.version || bytes.Equal(r.item, wanted.item) {
 		return r.version == wanted.version
 	}
-	found := r.comparable(kind)
-	return found != nil && bytes.Equal(found, wanted.comparable(kind))
-}
-
-// comparable returns the JSON of what is evaluated of the row's item, or nil if the
-// row is malformed.
-func (r row) comparable(kind ld.VersionedDataKind) []byte {
-	item, _, err := r.decode(kind)
-	if err != nil {
-		return nil
+	found, _, err := r.decode(kind)
+	want, _, wantErr := wanted.decode(kind)
+	for _, item := range []ld.VersionedData{found, want} {
+		if flag, ok := item.(*ld.FeatureFlag); ok {
+			flag.Sel = "" // nothing evaluates it
+		}
 	}
-	if flag, ok := item.(*ld.FeatureFlag); ok {
-		flag.Sel = ""
-	}
-	var encoded []byte
-	_ = recovered(func() (err error) {
-		encoded, err = json.Marshal(item)
-		return err
-	})
-	return encoded
+	return err == nil && wantErr == nil && reflect.DeepEqual(found, want)
 }
 
 // describeJSONError says what is wrong without the literals that

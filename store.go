@@ -270,7 +270,7 @@ func (s *store) getRow(ctx context.Context, run runner, key rowKey, consistent b
 func (s *store) query(ctx context.Context, namespace string, consistent bool, page func([]row)) error {
 	var earlier sync.WaitGroup // the page before
 	defer earlier.Wait()
-	var next *rowKey
+	next := ""
 	for {
 		var response *response
 		err := s.outage.run(ctx, target{query, rowKey{namespace: namespace}}, func() (err error) {
@@ -286,7 +286,7 @@ func (s *store) query(ctx context.Context, namespace string, consistent bool, pa
 			defer response.release()
 			page(response.rows)
 		})
-		if next == nil {
+		if next == "" {
 			return nil
 		}
 	}

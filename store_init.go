@@ -2,10 +2,8 @@ package lddynamodb
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
@@ -165,62 +163,26 @@ func (p *kindPlan) compareRow(stored row) {
 // writeKinds writes each wave when the one before it is in the table, and deletes
 // obsolete rows at the end.
 func (s *store) writeKinds(ctx context.Context, plan []*kindPlan) error {
-	writer := s.newBatchWriter()
 	for _, p := range plan {
 		for _, wave := range waves(p.rows, func(key string) ld.VersionedData { return p.items[key].itemOrNil() }) {
-			if err := s.writeBatches(ctx, p, wave, writer); err != nil {
+			writer := batchWriter{store: s, plan: p}
+			if err := writer.write(ctx, wave); err != nil {
 				return err
+			}
+			p.written += int(writer.stored.Load())
+			for _, r := range wave {
+				delete(p.rows, r.key)
 			}
 		}
 	}
 	for _, p := range plan {
-		if err := s.writeBatches(ctx, p, p.obsolete, writer); err != nil {
+		writer := batchWriter{store: s, plan: p}
+		if err := writer.write(ctx, p.obsolete); err != nil {
 			return err
 		}
+		p.deleted, p.obsolete = len(p.obsolete), nil
 	}
 	return nil
-}
-
-func (s *store) writeBatches(ctx context.Context, p *kindPlan, rows []row, writer *batchWriter) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	invalid, err := writer.write(ctx, p.replica.namespace, rows)
-	for _, key := range invalid {
-		p.replica.refuse(p.items[key], errors.New("DynamoDB calls it invalid"))
-	}
-	if isThrottle(err) {
-		s.outage.note(target{batchWriteItem, rowKey{namespace: p.replica.namespace}}, 0, err)
-	}
-	if err != nil {
-		return err
-	}
-	if rows[0].item == nil {
-		p.deleted, p.obsolete = len(rows), nil
-		return nil
-	}
-	p.written += len(rows) - len(invalid)
-	for _, r := range rows {
-		delete(p.rows, r.key)
-	}
-	return nil
-}
-
-func (s *store) newBatchWriter() *batchWriter {
-	return &batchWriter{table: s.table.name, send: func(
-		ctx context.Context, namespace string, requests []*dynamodb.WriteRequest,
-	) (unprocessed []*dynamodb.WriteRequest, throttled, err error) {
-		of := target{batchWriteItem, rowKey{namespace: namespace}}
-		err = s.outage.run(ctx, of, func() (err error) {
-			unprocessed, err = s.table.batchWrite(ctx, namespace, requests)
-			if throttled = nil; isThrottle(err) {
-				unprocessed, throttled = requests, err
-				return nil // this is the batchWriter's business, and no failure yet
-			}
-			return err
-		})
-		return unprocessed, throttled, err
-	}}
 }
 
 // waves divides what is to be written, by key, so that each flag is in a later wave

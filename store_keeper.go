@@ -114,7 +114,7 @@ func (s *store) probe(ctx context.Context, of target) error {
 	var response *response
 	var err error
 	if of.action == query {
-		response, err = s.table.query(ctx, of.namespace, true, nil, 1)
+		response, err = s.table.query(ctx, of.namespace, true, "", 1)
 	} else {
 		response, err = s.table.get(ctx, of.rowKey, true)
 	}

@@ -1,12 +1,12 @@
 package lddynamodb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
@@ -39,33 +39,25 @@ type table struct {
 // get reads a row. The response has no rows if the table has none. Its user has
 // to release it.
 func (t *table) get(ctx context.Context, key rowKey, consistent bool) (*response, error) {
-	a, err := t.call(ctx, target{getItem, key}, func(a *attempt) error {
+	return t.call(ctx, target{getItem, key}, func(a *attempt) error {
 		output, err := t.client.GetItemWithContext(a.ctx, &dynamodb.GetItemInput{
 			TableName:      &t.name,
 			Key:            key.attributes(),
 			ConsistentRead: aws.Bool(consistent),
 		}, a.options()...)
-		if err == nil && !a.response.decoded && len(output.Item) > 0 {
+		if err == nil && len(output.Item) > 0 {
 			a.response.rows = []row{rowOfAttributes(output.Item)}
 		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	for i := range a.response.rows {
-		// The caller's key may be a small part of a large string.
-		a.response.rows[i].rowKey = rowKey{key.namespace, strings.Clone(key.key)}
-	}
-	return &a.response, nil
 }
 
 // query reads a page of a namespace's rows: the first one, or the one that begins
-// after a row. A limit of zero is none. The response's user has to release it.
+// after a key. A limit of zero is none. The response's user has to release it.
 func (t *table) query(
-	ctx context.Context, namespace string, consistent bool, after *rowKey, limit int64,
+	ctx context.Context, namespace string, consistent bool, after string, limit int64,
 ) (*response, error) {
-	a, err := t.call(ctx, target{query, rowKey{namespace: namespace}}, func(a *attempt) error {
+	return t.call(ctx, target{query, rowKey{namespace: namespace}}, func(a *attempt) error {
 		input := &dynamodb.QueryInput{
 			TableName:              &t.name,
 			KeyConditionExpression: aws.String("#namespace = :namespace"),
@@ -80,25 +72,24 @@ func (t *table) query(
 			ExpressionAttributeValues: map[string]*dynamodb.AttributeValue{":namespace": {S: aws.String(namespace)}},
 			ConsistentRead:            aws.Bool(consistent),
 		}
-		if after != nil {
-			input.ExclusiveStartKey = after.attributes()
+		if after != "" {
+			input.ExclusiveStartKey = rowKey{namespace, after}.attributes()
 		}
 		if limit > 0 {
 			input.Limit = aws.Int64(limit)
 		}
 		output, err := t.client.QueryWithContext(a.ctx, input, a.options()...)
-		if err == nil && !a.response.decoded {
-			a.response.readOutput(output)
+		if err != nil {
+			return err
 		}
-		return err
+		for _, item := range output.Items {
+			a.response.rows = append(a.response.rows, rowOfAttributes(item))
+		}
+		if output.LastEvaluatedKey != nil {
+			a.response.next = rowOfAttributes(output.LastEvaluatedKey).key
+		}
+		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	for i := range a.response.rows {
-		a.response.rows[i].namespace = namespace
-	}
-	return &a.response, nil
 }
 
 // putIfNewer writes a row unless the table has it at the same version or a
@@ -130,8 +121,8 @@ func (t *table) put(ctx context.Context, key rowKey, input dynamodb.PutItemInput
 	return err
 }
 
-// batchWrite makes one BatchWriteItem request for rows of a namespace. What it
-// returns as unprocessed has to be sent again.
+// batchWrite makes one BatchWriteItem request for rows of a namespace. If DynamoDB
+// throttles it or a part of it, it returns what has to be sent again, and the error.
 func (t *table) batchWrite(
 	ctx context.Context, namespace string, requests []*dynamodb.WriteRequest,
 ) (unprocessed []*dynamodb.WriteRequest, err error) {
@@ -140,31 +131,35 @@ func (t *table) batchWrite(
 		output, err := t.client.BatchWriteItemWithContext(a.ctx, &dynamodb.BatchWriteItemInput{
 			RequestItems: map[string][]*dynamodb.WriteRequest{t.name: requests},
 		}, a.options()...)
-		if err == nil {
-			for _, requests := range output.UnprocessedItems { // of the only table, by its name or its ARN
-				unprocessed = append(unprocessed, requests...)
-			}
+		if err != nil {
+			unprocessed = requests
+			return err
+		}
+		for _, requests := range output.UnprocessedItems { // of the only table, by its name or its ARN
+			unprocessed, err = append(unprocessed, requests...), errUnprocessed
 		}
 		return err
 	})
 	return unprocessed, err
 }
 
-// errRequestTimeout is why a call ends whose RequestTimeout is over.
-var errRequestTimeout = errors.New("the RequestTimeout is over")
-
-// call makes one call of the client's, bounded by the timeout.
-func (t *table) call(ctx context.Context, of target, send func(*attempt) error) (*attempt, error) {
+// call makes one call of the client's, bounded by the timeout. What a response leaves
+// out of the rows' keys is known from the target.
+func (t *table) call(ctx context.Context, of target, send func(*attempt) error) (*response, error) {
 	began := time.Now()
-	if deadline, ok := ctx.Deadline(); t.timeout > 0 && (!ok || deadline.After(began.Add(t.timeout))) {
+	if t.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, t.timeout, errRequestTimeout)
+		ctx, cancel = context.WithTimeout(ctx, t.timeout)
 		defer cancel()
 	}
 	a := &attempt{ctx: ctx, table: t, of: of}
 	err := recovered(func() error { return send(a) })
 	if err == nil {
-		return a, nil
+		for i := range a.response.rows {
+			r := &a.response.rows[i]
+			r.rowKey = rowKey{of.namespace, cmp.Or(of.key, r.key)}
+		}
+		return &a.response, nil
 	}
 	a.response.release()
 	isOfCredentials := a.signing
@@ -175,9 +170,8 @@ func (t *table) call(ctx context.Context, of target, send func(*attempt) error) 
 		if a.lastErr != nil {
 			err, isOfCredentials = a.lastErr, false // the AWS SDK says only that the call was canceled
 		}
-		err = &timeoutError{
-			after: time.Since(began), ofRequestTimeout: errors.Is(context.Cause(ctx), errRequestTimeout), cause: err,
-		}
+		after := time.Since(began)
+		err = &timeoutError{after: after, ofRequestTimeout: t.timeout > 0 && after >= t.timeout, cause: err}
 	}
 	if isOfCredentials {
 		err = &credentialsError{err}

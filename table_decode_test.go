@@ -152,7 +152,7 @@ func FuzzReadRows(f *testing.F) {
 			return
 		}
 		// As DynamoDB answers, all values have the right types.
-		valid, want, next := map[string]any{}, []row{}, (*rowKey)(nil)
+		valid, want, next := map[string]any{}, []row{}, ""
 		switch output := decoded.(type) {
 		case *dynamodb.GetItemOutput:
 			if output.Item != nil {
@@ -164,9 +164,8 @@ func FuzzReadRows(f *testing.F) {
 			for _, item := range items {
 				want = append(want, rowOfAttributes(item))
 			}
-			if output.LastEvaluatedKey != nil {
-				last := rowOfAttributes(output.LastEvaluatedKey)
-				valid["LastEvaluatedKey"], next = output.LastEvaluatedKey, &last.rowKey
+			if next = rowOfAttributes(output.LastEvaluatedKey).key; next != "" {
+				valid["LastEvaluatedKey"] = output.LastEvaluatedKey
 			}
 		}
 		body, err = json.Marshal(valid)
@@ -174,7 +173,6 @@ func FuzzReadRows(f *testing.F) {
 		var got response
 		_, err = decodeResponse(client, body, isQuery, &got)
 		require.NoError(t, err)
-		assert.True(t, got.decoded)
 		assert.Equal(t, want, got.rows)
 		assert.Equal(t, next, got.next)
 	})

@@ -23,7 +23,7 @@ var tableCalls = map[string]func(context.Context, *table) error{
 		return err
 	},
 	query: func(ctx context.Context, t *table) error {
-		_, err := t.query(ctx, "features", true, nil, 0)
+		_, err := t.query(ctx, "features", true, "", 0)
 		return err
 	},
 	putItem: func(ctx context.Context, t *table) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,58 +29,46 @@ const (
 	maxBackoff           = 5 * time.Second
 )
 
-// A batchWriter writes rows without conditions and in no order, as fast as
-// DynamoDB takes them. What DynamoDB throttles it sends again for as long as
-// any row gets through, whichever batch that is in.
+// A batchWriter writes rows of a kind without conditions and in no order, as fast as
+// DynamoDB takes them. What DynamoDB throttles it sends again for as long as any row
+// gets through, whichever batch that is in.
 type batchWriter struct {
-	table string
-	// send makes one BatchWriteItem request for rows of a namespace. If that was
-	// throttled as a whole, it says so, and all is unprocessed.
-	send func(ctx context.Context, namespace string, requests []*dynamodb.WriteRequest) (
-		unprocessed []*dynamodb.WriteRequest, throttled, err error)
+	store  *store
+	plan   *kindPlan
 	stored atomic.Int64
 }
 
-// write sends rows of a namespace in parallel batches and returns when all are
-// stored. A row without an item is deleted. It returns the keys of rows that
-// DynamoDB called invalid, which are not stored.
-func (w *batchWriter) write(ctx context.Context, namespace string, rows []row) (invalid []string, err error) {
+// write sends rows in parallel batches and returns when all are stored that DynamoDB
+// doesn't call invalid. A row without an item is deleted.
+func (w *batchWriter) write(ctx context.Context, rows []row) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxParallelBatches)
-	var mu sync.Mutex
 	for len(rows) > 0 {
 		n := batchLength(rows)
 		batch := rows[:n]
 		rows = rows[n:]
-		group.Go(func() error {
-			refused, err := w.writeBatch(ctx, namespace, batch)
-			mu.Lock()
-			defer mu.Unlock()
-			invalid = append(invalid, refused...)
-			return err
-		})
+		group.Go(func() error { return w.writeBatch(ctx, batch) })
 	}
-	return invalid, group.Wait()
+	return group.Wait()
 }
 
 // writeBatch writes a batch. DynamoDB refuses a whole batch for one invalid row,
 // so each half is tried alone until that is found.
-func (w *batchWriter) writeBatch(ctx context.Context, namespace string, rows []row) (invalid []string, err error) {
-	err = w.sendUntilStored(ctx, namespace, writeRequests(rows))
-	if !isInvalidItem(err) {
-		return nil, err
-	}
-	if len(rows) == 1 {
-		return []string{rows[0].key}, nil
-	}
-	for _, half := range [][]row{rows[:len(rows)/2], rows[len(rows)/2:]} {
-		refused, err := w.writeBatch(ctx, namespace, half)
-		invalid = append(invalid, refused...)
-		if err != nil {
-			return invalid, err
+func (w *batchWriter) writeBatch(ctx context.Context, rows []row) error {
+	err := w.sendUntilStored(ctx, writeRequests(rows))
+	switch n := len(rows); {
+	case !isInvalidItem(err):
+		return err
+	case n > 1:
+		if err := w.writeBatch(ctx, rows[:n/2]); err != nil {
+			return err
 		}
+		return w.writeBatch(ctx, rows[n/2:])
+	case rows[0].item == nil:
+		return err // a delete has no item that might be invalid
 	}
-	return invalid, nil
+	w.plan.replica.refuse(w.plan.items[rows[0].key], err)
+	return nil
 }
 
 // batchLength returns how many of the first rows make one batch.
@@ -109,10 +96,19 @@ func writeRequests(rows []row) []*dynamodb.WriteRequest {
 }
 
 // sendUntilStored sends a batch until nothing of it is unprocessed.
-func (w *batchWriter) sendUntilStored(ctx context.Context, namespace string, batch []*dynamodb.WriteRequest) error {
+func (w *batchWriter) sendUntilStored(ctx context.Context, batch []*dynamodb.WriteRequest) error {
+	of := target{batchWriteItem, rowKey{namespace: w.plan.replica.namespace}}
 	stored := w.stored.Load()
 	for fruitless := 1; ; fruitless++ {
-		unprocessed, throttled, err := w.send(ctx, namespace, batch)
+		var unprocessed []*dynamodb.WriteRequest
+		var throttled error // no failure yet
+		err := w.store.outage.run(ctx, of, func() (err error) {
+			unprocessed, err = w.store.table.batchWrite(ctx, of.namespace, batch)
+			if isThrottle(err) {
+				throttled, err = err, nil
+			}
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -124,19 +120,11 @@ func (w *batchWriter) sendUntilStored(ctx context.Context, namespace string, bat
 			stored, fruitless = now, 1
 		}
 		if fruitless == maxFruitlessAttempts {
-			if throttled == nil {
-				throttled = &tableError{target{batchWriteItem, rowKey{namespace: namespace}}, w.table, errAllUnprocessed}
-			}
 			return fmt.Errorf("gave up after %d attempts without progress: %w", maxFruitlessAttempts, throttled)
 		}
-		if err := backOff(ctx, fruitless); err != nil {
+		// Exponentially longer after each fruitless attempt, with full jitter.
+		if err := aws.SleepWithContext(ctx, rand.N(min(minBackoff<<fruitless, maxBackoff))); err != nil {
 			return err
 		}
 	}
-}
-
-// backOff waits before the next attempt, exponentially longer after each
-// fruitless one, with full jitter.
-func backOff(ctx context.Context, fruitless int) error {
-	return aws.SleepWithContext(ctx, rand.N(min(minBackoff<<fruitless, maxBackoff)))
 }
