@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -249,62 +250,17 @@ func isInvalidItem(err error) bool {
 }
 
 // A credentialsError is a request that got no credentials, or not in time.
-type credentialsError struct{ cause error }
+type credentialsError struct{ error }
 
-func (e *credentialsError) Error() string { return "getting credentials: " + describeAWSError(e.cause) }
-
-func (e *credentialsError) Unwrap() error { return e.cause }
+func (e *credentialsError) Unwrap() error { return e.error }
 
 func isCredentialsError(err error) bool {
 	var failure *credentialsError
 	return errors.As(err, &failure)
 }
 
-// describeAWSError is the AWS SDK's text on one line, without the parts that may
-// hold credentials or flags.
-func describeAWSError(err error) string {
-	var noCredentials *credentialsError
-	var timeout *timeoutError
-	var coded interface{ Code() string }
-	var failure awserr.Error
-	switch {
-	case errors.As(err, &noCredentials):
-		return noCredentials.Error()
-	case errors.As(err, &timeout):
-		return timeout.Error()
-	case errors.As(err, &coded) && repeatsCredentials(coded.Code()):
-		return coded.Code()
-	case !errors.As(err, &failure):
-		return err.Error()
-	}
-	// Below the first line some messages repeat the request's headers, the
-	// session token among them.
-	message, _, _ := strings.Cut(failure.Message(), "\n")
-	text := failure.Code() + ": " + message
-	var response awserr.RequestFailure
-	if errors.As(err, &response) {
-		text += fmt.Sprintf(" (status %d", response.StatusCode())
-		if response.RequestID() != "" {
-			text += ", request " + response.RequestID()
-		}
-		text += ")"
-	}
-	cause := failure.OrigErr()
-	if cause == nil || failure.Code() == request.ErrCodeSerialization {
-		return text // the cause may repeat the response
-	}
-	return text + ": " + describeAWSError(cause)
-}
-
-// repeatsCredentials reports whether an error of the AWS SDK's is about a
-// configuration file or a credential process that it can't understand: it repeats
-// what it has read.
-func repeatsCredentials(code string) bool {
-	return code == "INIParseError" || code == processcreds.ErrCodeProcessProviderParse
-}
-
 // A timeoutError is a call whose time was up. Its cause is how the latest request
-// failed, or, if that had no answer, that it was canceled.
+// failed before, or that the call was canceled.
 type timeoutError struct {
 	after            time.Duration
 	ofRequestTimeout bool // and not of its caller's own
@@ -312,11 +268,34 @@ type timeoutError struct {
 }
 
 func (e *timeoutError) Error() string {
-	text := fmt.Sprintf("gave up after %s", e.after.Round(100*time.Millisecond))
-	if code, _ := awsCode(e.cause); code != request.CanceledErrorCode {
-		text += ": " + describeAWSError(e.cause)
-	}
-	return text
+	return fmt.Sprintf("gave up after %s: %s", e.after.Round(100*time.Millisecond), describeAWSError(e.cause))
 }
 
 func (e *timeoutError) Unwrap() []error { return []error{context.DeadlineExceeded, e.cause} }
+
+// describeAWSError is the AWS SDK's text on one line, without the parts that may
+// hold credentials or flags.
+func describeAWSError(err error) string {
+	var timeout *timeoutError
+	var coded interface{ Code() string }
+	var failure awserr.Error
+	var answer awserr.RequestFailure
+	switch {
+	case errors.As(err, &timeout):
+		return timeout.Error()
+	case !errors.As(err, &coded):
+		return err.Error()
+	case !errors.As(err, &failure) || failure.Code() == processcreds.ErrCodeProcessProviderParse:
+		return coded.Code() // the text repeats the file or output that can't be parsed
+	}
+	message, _, _ := strings.Cut(failure.Message(), "\n") // other lines may repeat the request's headers
+	text := failure.Code() + ": " + message
+	if errors.As(err, &answer) {
+		text += fmt.Sprintf(" (status %d, request %s)", answer.StatusCode(), cmp.Or(answer.RequestID(), "without an ID"))
+	}
+	cause := failure.OrigErr()
+	if cause == nil || failure.Code() == request.ErrCodeSerialization {
+		return text // the cause may repeat the response
+	}
+	return text + ": " + describeAWSError(cause)
+}
