@@ -84,7 +84,7 @@ func TestRequestTimeoutIncludesRetries(t *testing.T) {
 	}{
 		"throttling":     {throttled, "ProvisionedThroughputExceededException", false},
 		"internal error": {internalError, "InternalServerError", true},
-		"reset":          {brokenConnection, "the connection broke", true},
+		"reset":          {brokenConnection, "the connection failed", true},
 		"damaged":        {damaged, "CRC32CheckFailed", true},
 	} {
 		t.Run(name, func(t *testing.T) {
