@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -8,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,77 +45,51 @@ var refusedCredentials = []string{
 	"UnrecognizedClientException", "InvalidSignatureException", "SignatureDoesNotMatch", "InvalidClientTokenId",
 }
 
-// remedy says in a sentence what is wrong and what mends it, for the errors
-// that people meet.
+// neededKeys is the key schema that a table needs.
+const neededKeys = `the partition key "` + namespaceAttribute + `" and the sort key "` + keyAttribute + `", both strings`
+
+// remedy says what is wrong and what mends it, for the errors that people meet.
 func remedy(err error) string {
+	var answer awserr.RequestFailure
+	var unknownHost *net.DNSError
+	var network net.Error
+	var timeout *timeoutError
 	code, message := awsCode(err)
-	switch code {
-	case "NoCredentialProviders", "EmptyStaticCreds":
+	foreign, cause := foreignAnswer(err), origin(err)
+	isOfNetwork := errors.As(cause, &network)
+	switch {
+	case code == "NoCredentialProviders" || code == "EmptyStaticCreds":
 		return "no AWS credentials were found; set them in the environment, in ~/.aws/credentials or with SessionOptions, " +
 			"or give the process a role; what is in ~/.aws/config counts only with AWS_SDK_LOAD_CONFIG=1"
-	case "MissingRegion":
+	case code == "MissingRegion":
 		return "no AWS region is set; set AWS_REGION, or the region in SessionOptions or ClientConfig"
-	}
-	if isCredentialsError(err) {
-		return "the AWS credentials could not be obtained; check the provider that they come from, such as the host's " +
-			"metadata service"
-	}
-	switch code {
-	case dynamodb.ErrCodeResourceNotFoundException:
-		return fmt.Sprintf("there is no such table; create it with the partition key %q and the sort key %q, both strings, "+
-			"or check the table's name, the region and the account", namespaceAttribute, keyAttribute)
-	case "ValidationException":
-		if keySchemaFault.MatchString(message) {
-			return fmt.Sprintf("the table seems to have another key schema; it needs the partition key %q and the sort key %q, "+
-				"both strings", namespaceAttribute, keyAttribute)
-		}
-	case "AccessDeniedException":
+	case isCredentialsError(err):
+		return "the AWS credentials could not be obtained; check their provider, such as the host's metadata service"
+	case code == dynamodb.ErrCodeResourceNotFoundException:
+		return "there is no such table; create it with " + neededKeys + ", or check the table's name, the region and the account"
+	case code == "ValidationException" && keySchemaFault.MatchString(message):
+		return "the table seems to have another key schema; it needs " + neededKeys
+	case isDenial(err):
 		return "the credentials do not allow this action on this table; add it to their IAM policy"
-	case "ExpiredTokenException", "ExpiredToken", "RequestExpired":
+	case strings.Contains(code, "Expired"):
 		return "the AWS credentials have expired; renew them, or use a provider that does"
-	case "UnrecognizedClientException", "InvalidSignatureException", "SignatureDoesNotMatch", "InvalidClientTokenId":
+	case slices.Contains(refusedCredentials, code):
 		return "AWS does not accept the credentials; check the key, its secret, and this machine's clock"
-	}
-	if isThrottle(err) {
+	case isThrottle(err):
 		return "DynamoDB is throttling; if the capacity is provisioned, give the table more capacity; if it is on-demand, " +
 			"one partition is at its limit: set a longer CacheTTL, or use eventually consistent reads or daemon mode"
-	}
-	return connectionRemedy(err)
-}
-
-// wrongChecksum is the AWS SDK's code for a response that was damaged on its way.
-const wrongChecksum = "CRC32CheckFailed"
-
-// connectionRemedy does the same if no answer came from DynamoDB, or nothing but
-// that it has failed.
-func connectionRemedy(err error) string {
-	var answer awserr.RequestFailure
-	var timeout *timeoutError
-	var unknownHost *net.DNSError
-	var network *net.OpError
-	err = chain{err}
-	foreign := foreignAnswer(err)
-	isServerFailure := errors.As(err, &answer) && answer.StatusCode() >= http.StatusInternalServerError
-	if isServerFailure && answer.RequestID() == "" {
-		foreign = fmt.Sprintf("HTTP %d", answer.StatusCode())
-	}
-	isOfNetwork := errors.As(err, &network)
-	code, _ := awsCode(err)
-	switch {
 	case foreign != "":
 		return "something other than DynamoDB answered, " + foreign + "; check the endpoint and proxies"
-	case isServerFailure:
+	case errors.As(err, &answer) && answer.StatusCode() >= http.StatusInternalServerError:
 		return "DynamoDB failed internally; if this lasts, look at the AWS health dashboard"
-	case isOfNetwork && network.Op == "proxyconnect":
-		return "the proxy can't be reached; check HTTPS_PROXY and HTTP_PROXY, or the proxy of the HTTP client"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nothing listens at the endpoint; check the endpoint and the port"
-	case errors.As(err, &unknownHost):
+	case errors.Is(cause, syscall.ECONNREFUSED):
+		return "nothing listens at the endpoint or the proxy; check their addresses"
+	case errors.As(cause, &unknownHost):
 		return "the endpoint's host name can't be resolved; check the endpoint, the region and the DNS"
-	case isTLSFailure(err):
+	case isTLSFailure(cause):
 		return "the TLS connection failed; check the endpoint's certificate, a proxy in between, and AWS_CA_BUNDLE"
-	case (isOfNetwork && !network.Timeout()) || errors.Is(err, io.ErrUnexpectedEOF) || code == wrongChecksum:
-		return "the connection broke; check the network"
+	case (isOfNetwork && !network.Timeout()) || errors.Is(cause, io.ErrUnexpectedEOF) || code == "CRC32CheckFailed":
+		return "the connection failed; check the network, the endpoint and proxies"
 	case errors.As(err, &timeout) && timeout.ofRequestTimeout:
 		return "there was no answer in time; check the network and the endpoint, or raise RequestTimeout"
 	case isOfNetwork || errors.Is(err, context.DeadlineExceeded):
@@ -124,27 +98,14 @@ func connectionRemedy(err error) string {
 	return ""
 }
 
-// foreignAnswer returns what something other than DynamoDB has answered, or "" if
-// nothing has: a proxy, a portal, or what listens at a wrong endpoint.
+// foreignAnswer returns what a proxy, a portal or another server has answered in
+// DynamoDB's place, or "".
 func foreignAnswer(err error) string {
 	var answer awserr.RequestFailure
-	var failed *url.Error
-	err = chain{err}
-	switch {
-	case errors.As(err, &answer):
+	if errors.As(err, &answer) && !isNamed(answer) {
 		status := answer.StatusCode()
-		isClientError := status >= http.StatusMultipleChoices && status < http.StatusInternalServerError
-		if !isNamed(answer) && (answer.RequestID() == "" || isClientError) {
+		if answer.RequestID() == "" || status/100 == 3 || status/100 == 4 {
 			return fmt.Sprintf("HTTP %d", status)
-		}
-	case errors.Is(err, http.ErrSchemeMismatch):
-		return "HTTP without TLS"
-	case errors.As(err, &failed):
-		// This is all that net/http tells of a proxy that refuses a connection.
-		for status := http.StatusMultipleChoices; status < 600; status++ {
-			if text := http.StatusText(status); text != "" && failed.Err.Error() == text {
-				return fmt.Sprintf("HTTP %d", status)
-			}
 		}
 	}
 	return ""
@@ -153,31 +114,23 @@ func foreignAnswer(err error) string {
 // isUnconnected reports whether a request found no connection.
 func isUnconnected(err error) bool {
 	var network *net.OpError
-	err = chain{err}
-	return isTLSFailure(err) || (errors.As(err, &network) && (network.Op == "dial" || network.Op == "proxyconnect"))
+	cause := origin(err)
+	return isTLSFailure(cause) || (errors.As(cause, &network) && (network.Op == "dial" || network.Op == "proxyconnect"))
 }
 
 func isTLSFailure(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var noTLS tls.RecordHeaderError
-	var alert tls.AlertError
-	return errors.As(err, &certificate) || errors.As(err, &noTLS) || errors.As(err, &alert)
+	return errors.As(err, &certificate) || errors.As(err, &noTLS) || errors.Is(err, http.ErrSchemeMismatch)
 }
 
-// A chain has errors.Is and errors.As look into what the AWS SDK's errors wrap in a
-// way of their own.
-type chain struct{ error }
-
-func (c chain) Is(target error) bool { return errors.Is(c.error, target) }
-
-func (c chain) As(target interface{}) bool { return errors.As(c.error, target) }
-
-func (c chain) Unwrap() error {
+// origin returns what the AWS SDK's error was made of. Those errors have no Unwrap.
+func origin(err error) error {
 	var failure awserr.Error
-	if errors.As(c.error, &failure) && failure.OrigErr() != nil {
-		return chain{failure.OrigErr()}
+	for errors.As(err, &failure) && failure.OrigErr() != nil {
+		err = failure.OrigErr()
 	}
-	return nil
+	return err
 }
 
 // keySchemaFault tells what DynamoDB says of requests that don't fit the table's
@@ -197,9 +150,8 @@ func awsCode(err error) (code, message string) {
 }
 
 // concernsTable reports whether an error means that the table can't be used at all:
-// there was no answer, no connection, no valid credentials or no such table, DynamoDB
-// has failed, or something else answered. Any other error has a name of DynamoDB's,
-// and concerns an action on a partition: throttled, denied, invalid, and so on. A
+// no answer, no valid credentials, no such table, and so on. Any other error has a name
+// of DynamoDB's, and concerns an action on a partition: throttled, denied, invalid. A
 // request that ran out of time counts as its last failure, if it had one.
 func concernsTable(err error) bool {
 	var failure awserr.Error
@@ -210,14 +162,12 @@ func concernsTable(err error) bool {
 		return true
 	case isThrottle(err):
 		return false
-	case failure.Code() == dynamodb.ErrCodeResourceNotFoundException || slices.Contains(refusedCredentials, failure.Code()):
-		return true
 	}
-	return !isNamed(failure)
+	code := failure.Code()
+	return !isNamed(failure) || code == dynamodb.ErrCodeResourceNotFoundException || slices.Contains(refusedCredentials, code)
 }
 
-// isNamed reports whether an error is one that DynamoDB gives a name, and not that
-// it has failed.
+// isNamed reports whether DynamoDB gives the error a name, other than that it has failed.
 func isNamed(failure awserr.Error) bool {
 	var answer awserr.RequestFailure
 	switch failure.Code() {
@@ -249,62 +199,17 @@ func isInvalidItem(err error) bool {
 }
 
 // A credentialsError is a request that got no credentials, or not in time.
-type credentialsError struct{ cause error }
+type credentialsError struct{ error }
 
-func (e *credentialsError) Error() string { return "getting credentials: " + describeAWSError(e.cause) }
-
-func (e *credentialsError) Unwrap() error { return e.cause }
+func (e *credentialsError) Unwrap() error { return e.error }
 
 func isCredentialsError(err error) bool {
 	var failure *credentialsError
 	return errors.As(err, &failure)
 }
 
-// describeAWSError is the AWS SDK's text on one line, without the parts that may
-// hold credentials or flags.
-func describeAWSError(err error) string {
-	var noCredentials *credentialsError
-	var timeout *timeoutError
-	var coded interface{ Code() string }
-	var failure awserr.Error
-	switch {
-	case errors.As(err, &noCredentials):
-		return noCredentials.Error()
-	case errors.As(err, &timeout):
-		return timeout.Error()
-	case errors.As(err, &coded) && repeatsCredentials(coded.Code()):
-		return coded.Code()
-	case !errors.As(err, &failure):
-		return err.Error()
-	}
-	// Below the first line some messages repeat the request's headers, the
-	// session token among them.
-	message, _, _ := strings.Cut(failure.Message(), "\n")
-	text := failure.Code() + ": " + message
-	var response awserr.RequestFailure
-	if errors.As(err, &response) {
-		text += fmt.Sprintf(" (status %d", response.StatusCode())
-		if response.RequestID() != "" {
-			text += ", request " + response.RequestID()
-		}
-		text += ")"
-	}
-	cause := failure.OrigErr()
-	if cause == nil || failure.Code() == request.ErrCodeSerialization {
-		return text // the cause may repeat the response
-	}
-	return text + ": " + describeAWSError(cause)
-}
-
-// repeatsCredentials reports whether an error of the AWS SDK's is about a
-// configuration file or a credential process that it can't understand: it repeats
-// what it has read.
-func repeatsCredentials(code string) bool {
-	return code == "INIParseError" || code == processcreds.ErrCodeProcessProviderParse
-}
-
 // A timeoutError is a call whose time was up. Its cause is how the latest request
-// failed, or, if that had no answer, that it was canceled.
+// failed before, or that the call was canceled.
 type timeoutError struct {
 	after            time.Duration
 	ofRequestTimeout bool // and not of its caller's own
@@ -312,11 +217,34 @@ type timeoutError struct {
 }
 
 func (e *timeoutError) Error() string {
-	text := fmt.Sprintf("gave up after %s", e.after.Round(100*time.Millisecond))
-	if code, _ := awsCode(e.cause); code != request.CanceledErrorCode {
-		text += ": " + describeAWSError(e.cause)
-	}
-	return text
+	return fmt.Sprintf("gave up after %s: %s", e.after.Round(100*time.Millisecond), describeAWSError(e.cause))
 }
 
 func (e *timeoutError) Unwrap() []error { return []error{context.DeadlineExceeded, e.cause} }
+
+// describeAWSError is the AWS SDK's text on one line, without the parts that may
+// hold credentials or flags.
+func describeAWSError(err error) string {
+	var timeout *timeoutError
+	var coded interface{ Code() string }
+	var failure awserr.Error
+	var answer awserr.RequestFailure
+	switch {
+	case errors.As(err, &timeout):
+		return timeout.Error()
+	case !errors.As(err, &coded):
+		return err.Error()
+	case !errors.As(err, &failure) || failure.Code() == processcreds.ErrCodeProcessProviderParse:
+		return coded.Code() // the text repeats the file or output that can't be parsed
+	}
+	message, _, _ := strings.Cut(failure.Message(), "\n") // other lines may repeat the request's headers
+	text := failure.Code() + ": " + message
+	if errors.As(err, &answer) {
+		text += fmt.Sprintf(" (status %d, request %s)", answer.StatusCode(), cmp.Or(answer.RequestID(), "without an ID"))
+	}
+	cause := failure.OrigErr()
+	if cause == nil || failure.Code() == request.ErrCodeSerialization {
+		return text // the cause may repeat the response
+	}
+	return text + ": " + describeAWSError(cause)
+}

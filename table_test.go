@@ -84,7 +84,7 @@ func TestRequestTimeoutIncludesRetries(t *testing.T) {
 	}{
 		"throttling":     {throttled, "ProvisionedThroughputExceededException", false},
 		"internal error": {internalError, "InternalServerError", true},
-		"reset":          {brokenConnection, "the connection broke", true},
+		"reset":          {brokenConnection, "the connection failed", true},
 		"damaged":        {damaged, "CRC32CheckFailed", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -148,7 +148,7 @@ func TestCredentialsThatTakeLong(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.True(t, concernsTable(err))
 		assert.ErrorContains(t, err, "the AWS credentials could not be obtained")
-		assert.ErrorContains(t, err, "getting credentials: gave up after 5s")
+		assert.ErrorContains(t, err, "gave up after 5s")
 		assert.NotContains(t, err.Error(), "network")
 		assert.Empty(t, f.transport.recorded())
 		time.Sleep(2 * time.Second) // in which they come
