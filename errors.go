@@ -53,7 +53,6 @@ func remedy(err error) string {
 	var answer awserr.RequestFailure
 	var unknownHost *net.DNSError
 	var network net.Error
-	var timeout *timeoutError
 	code, message := awsCode(err)
 	foreign, cause := foreignAnswer(err), origin(err)
 	isOfNetwork := errors.As(cause, &network)
@@ -90,10 +89,8 @@ func remedy(err error) string {
 		return "the TLS connection failed; check the endpoint's certificate, a proxy in between, and AWS_CA_BUNDLE"
 	case (isOfNetwork && !network.Timeout()) || errors.Is(cause, io.ErrUnexpectedEOF) || code == "CRC32CheckFailed":
 		return "the connection failed; check the network, the endpoint and proxies"
-	case errors.As(err, &timeout) && timeout.ofRequestTimeout:
-		return "there was no answer in time; check the network and the endpoint, or raise RequestTimeout"
 	case isOfNetwork || errors.Is(err, context.DeadlineExceeded):
-		return "there was no answer in time; check the network and the endpoint"
+		return "there was no answer in time; check the network and the endpoint, or raise RequestTimeout"
 	}
 	return ""
 }
@@ -211,9 +208,8 @@ func isCredentialsError(err error) bool {
 // A timeoutError is a call whose time was up. Its cause is how the latest request
 // failed before, or that the call was canceled.
 type timeoutError struct {
-	after            time.Duration
-	ofRequestTimeout bool // and not of its caller's own
-	cause            error
+	after time.Duration
+	cause error
 }
 
 func (e *timeoutError) Error() string {

@@ -46,7 +46,12 @@ func (f *flight) wait() bool {
 		case <-timer.C:
 			now := f.pages.Load()
 			if now == pages {
-				return false
+				select {
+				case <-f.done: // both at once
+					return true
+				default:
+					return false
+				}
 			}
 			pages = now
 			timer.Reset(f.patience())

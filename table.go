@@ -170,8 +170,7 @@ func (t *table) call(ctx context.Context, of target, send func(*attempt) error) 
 		if a.lastErr != nil {
 			err, isOfCredentials = a.lastErr, false // the AWS SDK says only that the call was canceled
 		}
-		after := time.Since(began)
-		err = &timeoutError{after: after, ofRequestTimeout: t.timeout > 0 && after >= t.timeout, cause: err}
+		err = &timeoutError{time.Since(began), err}
 	}
 	if isOfCredentials {
 		err = &credentialsError{err}
