@@ -28,7 +28,7 @@ func TestDependencies(t *testing.T) {
 	}
 
 	modules := slices.Compact(slices.Sorted(maps.Values(added)))
-	assert.Equal(t, []string{modulePath, "github.com/valyala/fastjson", "golang.org/x/sync"}, modules)
+	assert.Equal(t, []string{modulePath, "github.com/puzpuzpuz/xsync/v4", "github.com/valyala/fastjson", "golang.org/x/sync"}, modules)
 }
 
 // dependencies returns the packages that are linked with the given ones, and the
