@@ -188,7 +188,11 @@ func (r *replica) fill() *completeSet {
 	if set.items != nil {
 		return set
 	}
-	items := make(map[string]ld.VersionedData, r.counts.present)
+	size := r.counts.present
+	if r.ttl == 0 {
+		size = r.counts.waiting // nothing else is kept
+	}
+	items := make(map[string]ld.VersionedData, size)
 	for key, rec := range r.records.All() {
 		if rec.isVisible() {
 			items[key] = rec.item
