@@ -21,8 +21,8 @@ import (
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 )
 
-// A tableError is a request to DynamoDB that failed. Its text says what was
-// being done, on which table, why it failed, and what to do about it.
+// A tableError is a request to DynamoDB that failed. Its text says what was being done, on which table, why it failed,
+// and what to do about it.
 type tableError struct {
 	target
 	table string
@@ -53,7 +53,7 @@ func remedy(err error) string {
 	var answer awserr.RequestFailure
 	var unknownHost *net.DNSError
 	var network net.Error
-	code, message := awsCode(err)
+	code, _ := awsCode(err)
 	foreign, cause := foreignAnswer(err), origin(err)
 	isOfNetwork := errors.As(cause, &network)
 	switch {
@@ -66,7 +66,7 @@ func remedy(err error) string {
 		return "the AWS credentials could not be obtained; check their provider, such as the host's metadata service"
 	case code == dynamodb.ErrCodeResourceNotFoundException:
 		return "there is no such table; create it with " + neededKeys + ", or check the table's name, the region and the account"
-	case code == "ValidationException" && keySchemaFault.MatchString(message):
+	case code == "ValidationException" && !isInvalidItem(err):
 		return "the table seems to have another key schema; it needs " + neededKeys
 	case isDenial(err):
 		return "the credentials do not allow this action on this table; add it to their IAM policy"
@@ -95,8 +95,7 @@ func remedy(err error) string {
 	return ""
 }
 
-// foreignAnswer returns what a proxy, a portal or another server has answered in
-// DynamoDB's place, or "".
+// foreignAnswer returns what a proxy, a portal or another server has answered in DynamoDB's place, or "".
 func foreignAnswer(err error) string {
 	var answer awserr.RequestFailure
 	if errors.As(err, &answer) && !isNamed(answer) {
@@ -130,10 +129,6 @@ func origin(err error) error {
 	return err
 }
 
-// keySchemaFault tells what DynamoDB says of requests that don't fit the table's
-// key schema from what else it finds invalid.
-var keySchemaFault = regexp.MustCompile(`(?i)\b(keys?|schema|index)\b`)
-
 // errUnprocessed is what throttling looks like in a successful response.
 var errUnprocessed = awserr.New(dynamodb.ErrCodeProvisionedThroughputExceededException,
 	"items of a batch came back as unprocessed", nil)
@@ -146,22 +141,17 @@ func awsCode(err error) (code, message string) {
 	return "", ""
 }
 
-// concernsTable reports whether an error means that the table can't be used at all:
-// no answer, no valid credentials, no such table, and so on. Any other error has a name
-// of DynamoDB's, and concerns an action on a partition: throttled, denied, invalid. A
-// request that ran out of time counts as its last failure, if it had one.
+// concernsTable reports whether an error means that the table can't be used at all: no answer, no valid credentials, no
+// such table, and so on. Any other error has a name of DynamoDB's, and concerns an action on a partition: throttled,
+// denied, invalid. A request that ran out of time counts as its last failure, if it had one.
 func concernsTable(err error) bool {
 	var failure awserr.Error
-	switch {
-	case err == nil:
-		return false
-	case isCredentialsError(err) || !errors.As(err, &failure):
-		return true
-	case isThrottle(err):
-		return false
+	if isCredentialsError(err) || !errors.As(err, &failure) {
+		return err != nil
 	}
 	code := failure.Code()
-	return !isNamed(failure) || code == dynamodb.ErrCodeResourceNotFoundException || slices.Contains(refusedCredentials, code)
+	return !isThrottle(err) && (!isNamed(failure) ||
+		code == dynamodb.ErrCodeResourceNotFoundException || slices.Contains(refusedCredentials, code))
 }
 
 // isNamed reports whether DynamoDB gives the error a name, other than that it has failed.
@@ -189,6 +179,9 @@ func isDenial(err error) bool {
 	return code == "AccessDeniedException"
 }
 
+// keySchemaFault is in DynamoDB's message if a request doesn't fit the table's key schema.
+var keySchemaFault = regexp.MustCompile(`(?i)\b(keys?|schema|index)\b`)
+
 // isInvalidItem reports whether DynamoDB refuses a write because of what is written.
 func isInvalidItem(err error) bool {
 	code, message := awsCode(err)
@@ -205,8 +198,8 @@ func isCredentialsError(err error) bool {
 	return errors.As(err, &failure)
 }
 
-// A timeoutError is a call whose time was up. Its cause is how the latest request
-// failed before, or that the call was canceled.
+// A timeoutError is a call whose time was up. Its cause is how the latest request failed before, or that the call was
+// canceled.
 type timeoutError struct {
 	after time.Duration
 	cause error
@@ -218,8 +211,7 @@ func (e *timeoutError) Error() string {
 
 func (e *timeoutError) Unwrap() []error { return []error{context.DeadlineExceeded, e.cause} }
 
-// describeAWSError is the AWS SDK's text on one line, without the parts that may
-// hold credentials or flags.
+// describeAWSError is the AWS SDK's text on one line, without the parts that may hold credentials or flags.
 func describeAWSError(err error) string {
 	var timeout *timeoutError
 	var coded interface{ Code() string }
@@ -238,9 +230,8 @@ func describeAWSError(err error) string {
 	if errors.As(err, &answer) {
 		text += fmt.Sprintf(" (status %d, request %s)", answer.StatusCode(), cmp.Or(answer.RequestID(), "without an ID"))
 	}
-	cause := failure.OrigErr()
-	if cause == nil || failure.Code() == request.ErrCodeSerialization {
-		return text // the cause may repeat the response
+	if cause := failure.OrigErr(); cause != nil && failure.Code() != request.ErrCodeSerialization {
+		text += ": " + describeAWSError(cause) // the cause of a serialization error may repeat the response
 	}
-	return text + ": " + describeAWSError(cause)
+	return text
 }

@@ -14,25 +14,21 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// DefaultCacheTTL is how long an item that was read or updated stays in the
-// memory cache, unless the CacheTTL option says something else.
+// DefaultCacheTTL is the cache TTL without the CacheTTL option.
 const DefaultCacheTTL = 15 * time.Second
 
-// DefaultRequestTimeout is the longest that one DynamoDB call takes, unless the
-// RequestTimeout option says something else.
+// DefaultRequestTimeout is the time limit of a DynamoDB call without the RequestTimeout option.
 const DefaultRequestTimeout = 5 * time.Second
 
 // maxCacheTTL is as good as for ever, and can be added to the time.
 const maxCacheTTL = 100 * 365 * 24 * time.Hour
 
-// maxPrefixBytes leaves room for what follows the prefix in the sort key of the
-// row that says that the table holds a full data set.
+// maxPrefixBytes leaves room for what follows the prefix in the sort key of the row that says that the table holds a
+// full data set.
 const maxPrefixBytes = maxSortKeyBytes - len(":"+initedKey)
 
-// FeatureStoreOption is an optional setting of a feature store, for
-// NewDynamoDBFeatureStoreFactory and NewDynamoDBFeatureStore. The functions of
-// this package that return one are all that there are. If one is given more
-// than once, the last counts, except for ClientConfig.
+// FeatureStoreOption is an optional setting of a feature store, made by a function of this package. If one is given
+// more than once, the last counts, except for ClientConfig. A value that makes no sense is an error of the constructor.
 type FeatureStoreOption interface {
 	apply(*options) error
 }
@@ -55,6 +51,19 @@ type options struct {
 type option func(*options) error
 
 func (o option) apply(opts *options) error { return o(opts) }
+
+// setting makes an option with a value that makes sense.
+func setting(change func(*options)) FeatureStoreOption {
+	return option(func(o *options) error {
+		change(o)
+		return nil
+	})
+}
+
+// refused makes an option with a value that makes no sense.
+func refused(format string, args ...any) FeatureStoreOption {
+	return option(func(*options) error { return fmt.Errorf(format, args...) })
+}
 
 // newOptions checks the arguments of the constructors.
 func newOptions(table string, given []FeatureStoreOption) (*options, error) {
@@ -79,169 +88,124 @@ func newOptions(table string, given []FeatureStoreOption) (*options, error) {
 	return opts, nil
 }
 
-// CacheTTL sets for how long an item that was read or updated is served from memory
-// without being read again. The default is DefaultCacheTTL. An item expires at a random
-// moment, the first time in the second half of the TTL and later in its last tenth, so
-// that processes that start together don't go on reading together. The TTL is measured
-// with the time of day, so it goes on while a machine is suspended.
+// CacheTTL sets how long an item that was read or updated is served from memory without being read again. The default
+// is DefaultCacheTTL. An item expires at a random moment, the first time in the second half of the TTL and later in its
+// last tenth, so that processes that start together don't go on reading together. The time that a machine is suspended
+// counts.
 //
-// Zero turns the cache off: each flag evaluation asks DynamoDB. A negative TTL keeps
-// everything for as long as the process runs. Such a process never sees what others
-// write while it can't reach LaunchDarkly.
+// With zero, there is no cache: each flag evaluation asks DynamoDB. With a negative TTL, everything is kept for as long
+// as the process runs. Such a process never sees what others write while it can't reach LaunchDarkly.
 func CacheTTL(ttl time.Duration) FeatureStoreOption {
-	return option(func(o *options) error {
-		o.cacheTTL = min(ttl, maxCacheTTL)
-		return nil
-	})
+	return setting(func(o *options) { o.cacheTTL = min(ttl, maxCacheTTL) })
 }
 
-// StaleValuesPolicy says what happens to a cached value whose TTL has run out.
-// It makes no difference if the cache TTL is zero or negative.
+// StaleValuesPolicy says what happens to a cached value whose TTL has run out. It makes no difference if the TTL is
+// zero or negative.
 type StaleValuesPolicy int
 
 const (
-	// EvictStaleValues drops the value: the next read waits for the table, and
-	// fails if that fails.
+	// EvictStaleValues drops the value: the next read waits for the table, and fails if that fails.
 	EvictStaleValues StaleValuesPolicy = iota
-	// RefreshStaleValues makes the next read wait for the table, but not long: 250 ms
-	// for an item, and a second for the next page of all items. Then the last known
-	// value is served, and the read goes on in the background. While the table is slow
-	// or can't be used, nobody waits for a known value. This is the default.
+	// RefreshStaleValues makes the next read wait for the table, but not long: 250 ms for an item, and a second for the
+	// next page of all items. Then the last known value is served, and the read goes on in the background. While the
+	// table is slow or can't be used, nobody waits for a known value. This is the default.
 	RefreshStaleValues
-	// RefreshStaleValuesAsync serves the last known value at once and reads the new
-	// one in the background, so no evaluation of a known flag ever waits for
-	// DynamoDB. A flag that is seldom evaluated can be served once at a value that is
-	// far older than the TTL.
+	// RefreshStaleValuesAsync serves the last known value at once and reads the new one in the background, so no
+	// evaluation of a known flag ever waits for DynamoDB. A flag that is seldom evaluated can be served once at a value
+	// that is far older than the TTL.
 	RefreshStaleValuesAsync
 )
 
-// StaleValues sets what happens to a cached value whose TTL has run out. With the
-// default, RefreshStaleValues, known flags can be evaluated for as long as an outage
-// of DynamoDB lasts. An unknown policy is an error of the constructor.
+// StaleValues sets what happens to a cached value whose TTL has run out. With the default, RefreshStaleValues, known
+// flags can be evaluated for as long as an outage of DynamoDB lasts. An unknown policy is an error of the constructor.
 func StaleValues(policy StaleValuesPolicy) FeatureStoreOption {
-	return option(func(o *options) error {
-		if policy < EvictStaleValues || policy > RefreshStaleValuesAsync {
-			return fmt.Errorf("there is no StaleValuesPolicy %d", policy)
-		}
-		o.staleValues = policy
-		return nil
-	})
+	if policy < EvictStaleValues || policy > RefreshStaleValuesAsync {
+		return refused("there is no StaleValuesPolicy %d", policy)
+	}
+	return setting(func(o *options) { o.staleValues = policy })
 }
 
-// RequestTimeout is the time limit of each DynamoDB call, including the AWS SDK's
-// retries, the waits between them, and the time that it takes to get credentials. The
-// default is DefaultRequestTimeout. Zero means no limit: a request that is never answered
-// then holds up what waits for it, late writes included. A negative timeout is an error
-// of the constructor.
+// RequestTimeout sets the time limit of each DynamoDB call, including the AWS SDK's retries, the waits between them,
+// and the time that it takes to get credentials. The default is DefaultRequestTimeout. Zero means no limit: a request
+// that is never answered then holds up what waits for it, late writes included. A negative timeout is an error of the
+// constructor.
 func RequestTimeout(timeout time.Duration) FeatureStoreOption {
-	return option(func(o *options) error {
-		if timeout < 0 {
-			return fmt.Errorf("the request timeout %s is negative", timeout)
-		}
-		o.requestTimeout = timeout
-		return nil
-	})
+	if timeout < 0 {
+		return refused("the request timeout %s is negative", timeout)
+	}
+	return setting(func(o *options) { o.requestTimeout = timeout })
 }
 
-// ConsistentReads chooses between DynamoDB's strongly consistent reads, which
-// are the default, and eventually consistent ones at half the price, which can
-// miss what another process wrote within the last second or so. It applies to
-// the reads that answer flag evaluations and fill the cache. Reads that decide
-// about a write are always consistent. If an answer is older than what the process
-// knows, it reads again consistently.
+// ConsistentReads chooses between strongly consistent reads, the default, and eventually consistent ones at half the
+// price, which can miss what another process wrote within the last second or so. It applies to the reads that answer
+// flag evaluations and fill the cache. Reads that decide about a write are always consistent. An answer that is older
+// than what the process knows is read again consistently.
 func ConsistentReads(consistent bool) FeatureStoreOption {
-	return option(func(o *options) error {
-		o.eventualReads = !consistent
-		return nil
-	})
+	return setting(func(o *options) { o.eventualReads = !consistent })
 }
 
-// Prefix keeps the data of several LaunchDarkly environments apart in one
-// table: partition keys begin with the prefix and a colon. The default, an
-// empty prefix, adds nothing. A prefix of more than 1,016 bytes, or one that isn't
-// valid UTF-8, is an error of the constructor.
+// Prefix keeps the data of several LaunchDarkly environments apart in one table: partition keys begin with the prefix
+// and a colon. The default, an empty prefix, adds nothing. A prefix of more than 1,016 bytes, or one that isn't valid
+// UTF-8, is an error of the constructor.
 func Prefix(prefix string) FeatureStoreOption {
-	return option(func(o *options) error {
-		if len(prefix) > maxPrefixBytes {
-			return fmt.Errorf("the prefix has %d bytes, over the limit of %d", len(prefix), maxPrefixBytes)
-		}
-		if !utf8.ValidString(prefix) {
-			return errors.New("the prefix isn't valid UTF-8")
-		}
-		o.prefix = prefix
-		return nil
-	})
+	if len(prefix) > maxPrefixBytes {
+		return refused("the prefix has %d bytes, over the limit of %d", len(prefix), maxPrefixBytes)
+	}
+	if !utf8.ValidString(prefix) {
+		return refused("the prefix isn't valid UTF-8")
+	}
+	return setting(func(o *options) { o.prefix = prefix })
 }
 
-// StatusListener sets a function that is told the state of the store and its table,
-// for health checks and metrics. It is called when Available changes, or the remedy
-// in the text of Err, and at most once a second when only Unsaved does. The calls
-// come one at a time from a goroutine of their own, so the listener may take its time,
-// and it may close the store. A listener that takes long is told the latest status, not
-// each one. Close does not wait for a call that is under way. Before the first call the
-// store is available and nothing is unsaved. There is no listener by default; a nil one
-// is an error of the constructor.
+// StatusListener sets a function that is told the state of the store and its table, for health checks and metrics. It
+// is called when Available changes, or the remedy in the text of Err, and at most once a second when only Unsaved does.
+// Before the first call the store is available and nothing is unsaved.
+//
+// The calls come one at a time from a goroutine of their own. The listener may take its time, and is then told only the
+// latest status. It may close the store, and Close doesn't wait for it. There is no listener by default; a nil one is
+// an error of the constructor.
 func StatusListener(listener func(StoreStatus)) FeatureStoreOption {
-	return option(func(o *options) error {
-		if listener == nil {
-			return errors.New("the status listener is nil")
-		}
-		o.statusListener = listener
-		return nil
-	})
+	if listener == nil {
+		return refused("the status listener is nil")
+	}
+	return setting(func(o *options) { o.statusListener = listener })
 }
 
-// DynamoClient makes the store use a DynamoDB client that exists already, for
-// instance a DAX client. SessionOptions and ClientConfig are then ignored. The store
-// calls four of its methods: GetItemWithContext, QueryWithContext, PutItemWithContext
-// and BatchWriteItemWithContext. A wrapper that overrides the forms without a context
-// sees none of its calls. A nil client is an error of the constructor.
+// DynamoClient makes the store use a DynamoDB client that exists already, for instance a DAX client. SessionOptions and
+// ClientConfig are then ignored. The store calls four methods: GetItemWithContext, QueryWithContext, PutItemWithContext
+// and BatchWriteItemWithContext. A wrapper that overrides the forms without a context sees none of its calls. A nil
+// client is an error of the constructor.
 func DynamoClient(client dynamodbiface.DynamoDBAPI) FeatureStoreOption {
-	return option(func(o *options) error {
-		// The AWS SDK's own is a pointer, so that nil has a second form.
-		if client == nil || client == (*dynamodb.DynamoDB)(nil) {
-			return errors.New("the DynamoDB client is nil")
-		}
-		o.client = client
-		return nil
-	})
+	// The AWS SDK's own is a pointer, so that nil has a second form.
+	if client == nil || client == (*dynamodb.DynamoDB)(nil) {
+		return refused("the DynamoDB client is nil")
+	}
+	return setting(func(o *options) { o.client = client })
 }
 
-// SessionOptions sets the options of the AWS session that is made for the DynamoDB
-// clients of a factory's stores, such as the region or a profile. The default is what
-// session.NewSession takes from the environment and from configuration files.
+// SessionOptions sets the options of the AWS session that the stores of a factory share, such as the region or a
+// profile. By default, the session is what session.NewSession makes of the environment and of configuration files.
 func SessionOptions(sessionOptions session.Options) FeatureStoreOption {
 	sessionOptions.Handlers = sessionOptions.Handlers.Copy() // the session adds to them
 	newSession := sessionMaker(sessionOptions)
-	return option(func(o *options) error {
-		o.newSession = newSession
-		return nil
-	})
+	return setting(func(o *options) { o.newSession = newSession })
 }
 
-// sessionMaker returns a function that makes a session once, for all stores of a
-// factory: a session reads the readers in its options to their end.
+// sessionMaker returns a function that makes a session once, for all stores of a factory: a session reads the readers
+// in its options to their end.
 func sessionMaker(options session.Options) func() (*session.Session, error) {
 	return sync.OnceValues(func() (*session.Session, error) { return session.NewSessionWithOptions(options) })
 }
 
-// ClientConfig adds to the AWS configuration of the DynamoDB client that the
-// store makes, for instance an endpoint or a retry behavior. It can be given
-// more than once: each adds to those before it, and to the session's.
+// ClientConfig adds to the AWS configuration of the DynamoDB client that the store makes, for instance an endpoint or a
+// retry behavior. If it is given more than once, each adds to those before it, and to the session's.
 func ClientConfig(config *aws.Config) FeatureStoreOption {
 	config = config.Copy() // the caller may change it; of nil the copy is empty
-	return option(func(o *options) error {
-		o.clientConfigs = append(o.clientConfigs, config)
-		return nil
-	})
+	return setting(func(o *options) { o.clientConfigs = append(o.clientConfigs, config) })
 }
 
-// Logger sets where the store logs to. The default is the SDK's logging
-// configuration, so it is rarely needed with NewDynamoDBFeatureStoreFactory. With
-// NewDynamoDBFeatureStore, the default is the standard error output.
+// Logger sets where the store logs to. With NewDynamoDBFeatureStoreFactory, the default is the SDK's logging
+// configuration, so it is rarely needed. With NewDynamoDBFeatureStore, the default is the standard error output.
 func Logger(logger ld.Logger) FeatureStoreOption {
-	return option(func(o *options) error {
-		o.logger = logger
-		return nil
-	})
+	return setting(func(o *options) { o.logger = logger })
 }
