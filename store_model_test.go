@@ -131,6 +131,8 @@ type world struct {
 	history   []string
 	quiet     bool // keep reads out of the history
 	violation string
+
+	deniedInited bool // some process could not read $inited, so it may not notice that the table was emptied
 }
 
 // An event is a new state of an item at LaunchDarkly.
@@ -317,12 +319,12 @@ func (w *world) calm() {
 
 // fillsAgain reports whether the process fills a table that was emptied, or has done
 // so. It does that where it misses an item that it keeps, and that no update has
-// brought back, unless the table was emptied before the data set was complete.
+// brought back, unless the table was emptied before the data set was complete, or $inited was denied.
 func (p *process) fillsAgain() bool {
 	p.w.rows.mu.Lock()
 	defer p.w.rows.mu.Unlock()
 	isMissing := func(key modelKey) bool { return p.latest(key).isItem() && !p.w.rows.rows[key.String()].isItem() }
-	return p.ttl > 0 && p.w.rows.emptiedUninited <= p.initedAt && (p.w.rows.inited || slices.ContainsFunc(modelKeys, isMissing))
+	return p.ttl > 0 && !p.w.deniedInited && p.w.rows.emptiedUninited <= p.initedAt && (p.w.rows.inited || slices.ContainsFunc(modelKeys, isMissing))
 }
 
 func (p *process) readEverything() {
