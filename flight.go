@@ -7,8 +7,7 @@ import (
 )
 
 const (
-	// getPatience is how long a Get waits for the table if the item is known. DynamoDB answers in
-	// milliseconds.
+	// getPatience is how long a Get waits for the table if the item is known. DynamoDB answers in milliseconds.
 	getPatience = 250 * time.Millisecond
 	// allPatience is how long an All waits for the next page, and an Init or update for the next answer.
 	allPatience = time.Second
@@ -33,8 +32,8 @@ type flightKey struct {
 	key     string
 }
 
-// wait waits for the end of the read, and reports whether it came. It gives up when the answer, or the next
-// page, takes too long.
+// wait waits for the end of the read, and reports whether it came. It gives up when the answer, or the next page, takes
+// too long.
 func (f *flight) wait() bool {
 	timer := time.NewTimer(time.Until(f.began.Add(f.patience())))
 	defer timer.Stop()
@@ -68,8 +67,8 @@ func (f *flight) patience() time.Duration {
 
 func (f *flight) isLate() bool { return time.Since(f.began) > f.patience() }
 
-// flights are the reads of a store that are under way, one for each key. They know whether the table is slow:
-// then nobody waits for them who knows what to serve.
+// flights are the reads of a store that are under way, one for each key. They know whether the table is slow: then
+// nobody waits for them who knows what to serve.
 type flights struct {
 	mu       sync.Mutex
 	underWay map[flightKey]*flight
@@ -127,8 +126,8 @@ func (b *background) start(run func()) bool {
 	return !b.closed
 }
 
-// wait returns when nothing runs any more, nor ever will. It does not wait long for a client that doesn't end
-// a request whose context is done.
+// wait returns when nothing runs any more, nor ever will. It does not wait long for a client that doesn't end a request
+// whose context is done.
 func (b *background) wait() {
 	b.mu.Lock()
 	b.closed = true

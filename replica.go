@@ -13,19 +13,18 @@ import (
 )
 
 const (
-	// maxAbsent bounds what a process can make a replica hold by asking for keys that don't exist. Beyond it
-	// all of them are forgotten, and asked for again.
+	// maxAbsent bounds what a process can make a replica hold by asking for keys that don't exist. Beyond it all of
+	// them are forgotten, and asked for again.
 	maxAbsent = 4_000
-	// A record that is stored for the first time expires in the last half of the TTL, one that is stored
-	// again in the last tenth, each at a random moment. Otherwise processes that start together would go on
-	// reading together.
+	// A record that is stored for the first time expires in the last half of the TTL, one that is stored again in the
+	// last tenth, each at a random moment. Otherwise processes that start together would go on reading together.
 	firstSpread, spread = 2, 10
 	// retryPause is the least time between two reads of a row that could not be read.
 	retryPause = time.Second
 )
 
-// A replica is what this process knows of one partition of the table: a record for each key, and whether
-// there is anything else. Requests run without a lock. What they have found is stored by one rule, in merge.
+// A replica is what this process knows of one partition of the table: a record for each key, and whether there is
+// anything else. Requests run without a lock. What they have found is stored by one rule, in merge.
 type replica struct {
 	kind       ld.VersionedDataKind
 	name       string        // the kind's namespace
@@ -94,20 +93,20 @@ func (rec *record) version() int {
 // isNewerThan reports whether the record is newer than a row. No row is older than any.
 func (rec *record) isNewerThan(row rowID) bool { return row.isNone() || rec.version() > row.version }
 
-// isOlderThan reports whether a row is newer than the record. If the record says that there is no row, the
-// versions can't be compared, and it is not.
+// isOlderThan reports whether a row is newer than the record. If the record says that there is no row, the versions
+// can't be compared, and it is not.
 func (rec *record) isOlderThan(row rowID) bool {
 	return !row.isNone() && !rec.isAbsent() && row.version > rec.version()
 }
 
-// isOf reports whether a row brings nothing new: it is the row of the record and, if the record's item is
-// unsaved, older than that.
+// isOf reports whether a row brings nothing new: it is the row of the record and, if the record's item is unsaved,
+// older than that.
 func (rec *record) isOf(row rowID) bool {
 	return rec.row.hash == row.hash && (!rec.isUnsaved() || rec.isNewerThan(row))
 }
 
-// A rowID tells a row from others with its key by a hash of its version and JSON, which takes no copy of
-// them. The zero rowID is no row.
+// A rowID tells a row from others with its key by a hash of its version and JSON, which takes no copy of them. The zero
+// rowID is no row.
 type rowID struct {
 	hash    uint64
 	version int
@@ -147,12 +146,6 @@ func (r *replica) record(key string) *record {
 	return known
 }
 
-// hasRow reports whether the table was last seen to have a row that this process serves.
-func (r *replica) hasRow(key string) bool {
-	known := r.record(key)
-	return known != nil && known.state == saved && !known.row.isNone()
-}
-
 // get returns an item whose TTL has not run out; nil is one known to be absent.
 func (r *replica) get(key string) (item ld.VersionedData, hit bool) {
 	rec := r.record(key)
@@ -167,8 +160,8 @@ func (r *replica) get(key string) (item ld.VersionedData, hit bool) {
 	return rec.item, rec.item != nil && !rec.late && set != nil && isFresh(set.expires, r.ttl, now)
 }
 
-// all returns the complete set, and whether its TTL has not run out. It is nil if it isn't known. Without a
-// cache it lacks the items that aren't kept.
+// all returns the complete set, and whether its TTL has not run out. It is nil if it isn't known. Without a cache it
+// lacks the items that aren't kept.
 func (r *replica) all() (items map[string]ld.VersionedData, fresh bool) {
 	set := r.complete.Load()
 	if set == nil {
@@ -213,8 +206,8 @@ func (r *replica) unlock() {
 	}
 }
 
-// A moment is when a request began, as the number of changes until then. If the request reads consistently,
-// what it finds is not older.
+// A moment is when a request began, as the number of changes until then. If the request reads consistently, what it
+// finds is not older.
 type moment struct {
 	changes    uint64
 	consistent bool
@@ -227,9 +220,9 @@ func (r *replica) begin(consistent bool) moment {
 	return moment{r.changes, consistent}
 }
 
-// note stores what a request that began then has found of a row, and returns what is served from now on. It
-// returns false if the request has to be made again, with consistent reads: because everything was replaced
-// meanwhile, or the answer may be older than what is known.
+// note stores what a request that began then has found of a row, and returns what is served from now on. It returns
+// false if the request has to be made again, with consistent reads: because everything was replaced meanwhile, or the
+// answer may be older than what is known.
 func (r *replica) note(since moment, f found) (item ld.VersionedData, ok bool) {
 	r.mu.Lock()
 	defer r.unlock()
@@ -303,8 +296,8 @@ func (r *replica) missing(rows []found) (missing []found) {
 	return missing
 }
 
-// merge is the rule by which all that reads and writes have found becomes known. It returns the record that
-// holds from now on. The caller has the lock.
+// merge is the rule by which all that reads and writes have found becomes known. It returns the record that holds from
+// now on. The caller has the lock.
 func (r *replica) merge(since moment, f found) *record {
 	known := r.record(f.key)
 	switch {
@@ -353,8 +346,8 @@ func (r *replica) store(known *record, f found) *record {
 	return rec
 }
 
-// serve returns what is served of a row that was found, if this is its record. It returns false if it was
-// another row that later requests have found, whose item is not kept.
+// serve returns what is served of a row that was found, if this is its record. It returns false if it was another row
+// that later requests have found, whose item is not kept.
 func (r *replica) serve(rec *record, f found) (item ld.VersionedData, ok bool) {
 	if r.ttl == 0 && !rec.isUnsaved() && rec.state != removed {
 		return f.item, rec.row.hash == f.row.hash
@@ -362,8 +355,8 @@ func (r *replica) serve(rec *record, f found) (item ld.VersionedData, ok bool) {
 	return rec.item, true
 }
 
-// put makes a record the one of a key, as the next change. Its item has changed, and so does the map of all
-// items, unless it was deleted before and after.
+// put makes a record the one of a key, as the next change. Its item has changed, and so does the map of all items,
+// unless it was deleted before and after.
 func (r *replica) put(key string, known, rec *record) {
 	r.changes++
 	rec.change = r.changes
@@ -399,8 +392,8 @@ func (r *replica) count(rec *record, n int) {
 	}
 }
 
-// forgetAbsent forgets which keys are known to be absent. A request under way might bring one of them back,
-// so it is made again.
+// forgetAbsent forgets which keys are known to be absent. A request under way might bring one of them back, so it is
+// made again.
 func (r *replica) forgetAbsent() {
 	for key, rec := range r.records.All() {
 		if rec.isAbsent() {
@@ -412,8 +405,8 @@ func (r *replica) forgetAbsent() {
 	r.replaced = r.changes
 }
 
-// decode makes what was found of a row. One that is the same as before is not decoded again, unless its
-// record has an item that the table does not have.
+// decode makes what was found of a row. One that is the same as before is not decoded again, unless its record has an
+// item that the table does not have.
 func (r *replica) decode(row row) found {
 	rec := r.record(row.key)
 	if rec != nil && rec.row.hash == identify(row, 0).hash && (rec.state == removed || (rec.state == saved && rec.item != nil)) {
@@ -430,8 +423,8 @@ func (r *replica) totals() recordCounts {
 	return r.counts
 }
 
-// canServeAll reports whether all that is known may be served if the table can't be asked and no stale values
-// are served: because it waits to be written, or is fresh.
+// canServeAll reports whether all that is known may be served if the table can't be asked and no stale values are
+// served: because it waits to be written, or is fresh.
 func (r *replica) canServeAll() bool {
 	now := time.Now().UnixNano()
 	for _, rec := range r.records.All() {
@@ -442,8 +435,7 @@ func (r *replica) canServeAll() bool {
 	return true
 }
 
-// expiry returns when something expires that is stored now: at a random moment at the end of the TTL, never
-// after it.
+// expiry returns when something expires that is stored now: at a random moment at the end of the TTL, never after it.
 func (r *replica) expiry(isFirst bool) int64 {
 	switch {
 	case r.ttl < 0:
@@ -458,9 +450,8 @@ func (r *replica) expiry(isFirst bool) int64 {
 	return time.Now().Add(r.ttl - rand.N(part+1)).UnixNano()
 }
 
-// isFresh reports whether something that expires then may be served now. If the clock was set back to before
-// it was stored, it may not. This is the time of day, because the monotonic clock stands still while a
-// machine is suspended.
+// isFresh reports whether something that expires then may be served now. If the clock was set back to before it was
+// stored, it may not. This is the time of day, because the monotonic clock stands still while a machine is suspended.
 func isFresh(expires int64, ttl time.Duration, now int64) bool {
 	return now < expires && (ttl < 0 || now >= expires-int64(ttl))
 }

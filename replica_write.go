@@ -30,9 +30,9 @@ func (item *received) itemOrNil() ld.VersionedData {
 	return item.item
 }
 
-// keep stores an item that an update brings: from now on it is served, and waits to be written. It returns
-// false if nothing is to be done, or if what is known of the table is as new. It also returns the record that
-// holds from now on, which may be nil.
+// keep stores an item that an update brings: from now on it is served, and waits to be written. It returns false if
+// nothing is to be done, or if what is known of the table is as new. It also returns the record that holds from now on,
+// which may be nil.
 func (r *replica) keep(item *received) (rec *record, kept bool) {
 	r.mu.Lock()
 	defer r.unlock()
@@ -62,8 +62,8 @@ func (r *replica) keepReceived(known *record, item *received) *record {
 	return rec
 }
 
-// keepAll stores the items of an Init in the same way, and that there are no others. It returns the number of
-// changes so far.
+// keepAll stores the items of an Init in the same way, and that there are no others. It returns the number of changes
+// so far.
 func (r *replica) keepAll(items map[string]*received) (since uint64) {
 	r.mu.Lock()
 	defer r.unlock()
@@ -81,8 +81,8 @@ func (r *replica) keepAll(items map[string]*received) (since uint64) {
 	return r.changes
 }
 
-// leaveOut stores that an Init has left out a row. What this process has put there is to be deleted; what
-// others have is no longer served, until it changes.
+// leaveOut stores that an Init has left out a row. What this process has put there is to be deleted; what others have
+// is no longer served, until it changes.
 func (r *replica) leaveOut(key string, known *record) {
 	rec := &record{row: known.row, expires: r.expiry(false)}
 	switch {
@@ -97,9 +97,8 @@ func (r *replica) leaveOut(key string, known *record) {
 	r.put(key, known, rec)
 }
 
-// replace stores that the table has the items of an Init and no others. What was kept since then has come
-// after the Init, and stays. A row that was read since then may have come before or after it, so the next
-// read decides.
+// replace stores that the table has the items of an Init and no others. What was kept since then has come after the
+// Init, and stays. A row that was read since then may have come before or after it, so the next read decides.
 func (r *replica) replace(since uint64, items map[string]*received) {
 	r.mu.Lock()
 	defer r.unlock()
@@ -187,8 +186,8 @@ func (r *replica) waiting() map[string]*record {
 	return waiting
 }
 
-// delay notes that a read of an item failed or takes long. From now on it is served at once, and not read
-// again before a pause is over.
+// delay notes that a read of an item failed or takes long. From now on it is served at once, and not read again before
+// a pause is over.
 func (r *replica) delay(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -22,8 +22,7 @@ const (
 	versionAttribute   = "version"   // N: the item's version
 	itemAttribute      = "item"      // S: the item as JSON, deleted items included
 
-	// initedKey is both keys of the row, without other attributes, that says that the table holds a full data
-	// set.
+	// initedKey is both keys of the row, without other attributes, that says that the table holds a full data set.
 	initedKey = "$inited"
 )
 
@@ -64,8 +63,8 @@ func (t target) String() string {
 	return t.action + " " + t.rowKey.String()
 }
 
-// A row is one row of the table. In one that was read, version is empty and item is nil if the table has no
-// attribute of the right type, and the item is valid only until the response is released.
+// A row is one row of the table. In one that was read, version is empty and item is nil if the table has no attribute
+// of the right type, and the item is valid only until the response is released.
 type row struct {
 	rowKey
 	version string
@@ -91,8 +90,8 @@ func encodeRow(namespace string, item ld.VersionedData) (row, error) {
 	return r, fmt.Errorf("%s can't be stored: %s", r.rowKey, reason)
 }
 
-// canBeSortKey reports whether a row can have this key. None that can't is ever asked for, because DynamoDB's
-// error would look like an outage.
+// canBeSortKey reports whether a row can have this key. None that can't is ever asked for, because DynamoDB's error
+// would look like an outage.
 func canBeSortKey(key string) bool {
 	return key != "" && len(key) <= maxSortKeyBytes && utf8.ValidString(key)
 }
@@ -104,8 +103,8 @@ func (r row) attributes() map[string]*dynamodb.AttributeValue {
 	return attributes
 }
 
-// maxNumberBytes is what DynamoDB takes at most to store a number. An integer takes fewer, so a row that is
-// some bytes below the limit may count as too large.
+// maxNumberBytes is what DynamoDB takes at most to store a number. An integer takes fewer, so a row that is some bytes
+// below the limit may count as too large.
 const maxNumberBytes = 21
 
 // size is at least what DynamoDB counts as the row's size.
@@ -114,9 +113,9 @@ func (r row) size() int {
 	return names + len(r.namespace) + len(r.key) + maxNumberBytes + len(r.item)
 }
 
-// decode returns the row's item and its version, or why the row is malformed and the version that it has as
-// an attribute, if any. Where the attributes and the JSON differ, the attributes decide, as in newer SDKs. Of
-// a kind that isn't the SDK's own, the item keeps the version that it has in its JSON.
+// decode returns the row's item and its version, or why the row is malformed and the version that it has as an
+// attribute, if any. Where the attributes and the JSON differ, the attributes decide, as in newer SDKs. Of a kind that
+// isn't the SDK's own, the item keeps the version that it has in its JSON.
 func (r row) decode(kind ld.VersionedDataKind) (item ld.VersionedData, version int, err error) {
 	version, noVersion := strconv.Atoi(r.version)
 	err = recovered(func() (err error) {
@@ -160,9 +159,8 @@ func (r row) identified(kind ld.VersionedDataKind, item ld.VersionedData, versio
 	return item, nil
 }
 
-// holds reports whether a row that was read has the version and, as this SDK evaluates it, the very item of a
-// row that is wanted. It may have fields that only newer SDKs know, and lack those that no SDK evaluates any
-// more.
+// holds reports whether a row that was read has the version and, as this SDK evaluates it, the very item of a row that
+// is wanted. It may have fields that only newer SDKs know, and lack those that no SDK evaluates any more.
 func (r row) holds(kind ld.VersionedDataKind, wanted row) bool {
 	if r.version != wanted.version || bytes.Equal(r.item, wanted.item) {
 		return r.version == wanted.version
@@ -177,8 +175,7 @@ func (r row) holds(kind ld.VersionedDataKind, wanted row) bool {
 	return err == nil && wantErr == nil && reflect.DeepEqual(found, want)
 }
 
-// describeJSONError says what is wrong without the literals that encoding/json quotes: they are contents of a
-// flag.
+// describeJSONError says what is wrong without the literals that encoding/json quotes: they are contents of a flag.
 func describeJSONError(err error) string {
 	var badType *json.UnmarshalTypeError
 	var badSyntax *json.SyntaxError

@@ -21,9 +21,9 @@ var _ interface {
 	utils.FeatureStoreCoreStatus
 } = (*store)(nil)
 
-// A store answers reads from its replicas or the table, and writes to both. It stands where the SDK's wrapper
-// expects a core and tells it that the TTL is 0, because the wrapper's own cache lets slow reads overwrite
-// newer updates and drops all items at each of them.
+// A store answers reads from its replicas or the table, and writes to both. It stands where the SDK's wrapper expects a
+// core and tells it that the TTL is 0, because the wrapper's own cache lets slow reads overwrite newer updates and
+// drops all items at each of them.
 type store struct {
 	*options
 	outage  *outage
@@ -58,16 +58,16 @@ func newStore(table *table, o *options, loggers ldlog.Loggers) *store {
 	return s
 }
 
-// successor returns the store that answers one call after this one is closed: it keeps nothing, does nothing
-// in the background, and reports what the table refuses.
+// successor returns the store that answers one call after this one is closed: it keeps nothing, does nothing in the
+// background, and reports what the table refuses.
 func (s *store) successor() *store {
 	next := newStore(s.table, &options{prefix: s.prefix, reportsUnsaved: true}, s.loggers)
 	next.isSuccessor = true
 	return next
 }
 
-// Close ends requests that are under way and waits for the work in the background. It returns an error if
-// items are lost that wait to be written.
+// Close ends requests that are under way and waits for the work in the background. It returns an error if items are
+// lost that wait to be written.
 func (s *store) Close() (err error) {
 	s.closing.Do(func() {
 		s.cancel()
@@ -139,8 +139,8 @@ func (s *store) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.Version
 	return nil, err
 }
 
-// read reads what memory has not answered: a row, or all rows of a kind. It returns when that is known, or
-// when what was known is to be served all the same. Without a cache it returns what it has read.
+// read reads what memory has not answered: a row, or all rows of a kind. It returns when that is known, or when what
+// was known is to be served all the same. Without a cache it returns what it has read.
 func (s *store) read(r *replica, of target, isKnown, isLate bool) (value any, err error) {
 	isKnown = isKnown && r.keepsStale
 	if failing := s.outage.fact(of); failing != nil {
@@ -193,8 +193,8 @@ func (s *store) fly(r *replica, key string) *flight {
 	return f
 }
 
-// load reads an item, or all items without a key, and returns what is served from now on. It counts the pages
-// of all items.
+// load reads an item, or all items without a key, and returns what is served from now on. It counts the pages of all
+// items.
 func (s *store) load(r *replica, key string, pages *atomic.Int64) (value any, err error) {
 	if key == "" {
 		return s.loadAll(r, pages)
@@ -203,7 +203,7 @@ func (s *store) load(r *replica, key string, pages *atomic.Int64) (value any, er
 	for consistent := !s.eventualReads; ; consistent = true {
 		since := r.begin(consistent)
 		f, err := s.find(s.ctx, s.outage.run, r, key, consistent)
-		if err == nil && f.row.isNone() && r.hasRow(key) {
+		if known := r.record(key); err == nil && f.row.isNone() && known != nil && known.state == saved && !known.row.isNone() {
 			_, err = s.checkDataSet()
 		}
 		if err != nil {
@@ -263,8 +263,8 @@ func (s *store) getRow(ctx context.Context, run runner, key rowKey, consistent b
 	return response, err
 }
 
-// query reads all rows of a partition, and calls a function with those of each page in turn, while it asks
-// for the next one. The rows are valid during the call.
+// query reads all rows of a partition, and calls a function with those of each page in turn, while it asks for the next
+// one. The rows are valid during the call.
 func (s *store) query(ctx context.Context, namespace string, consistent bool, page func([]row)) error {
 	var earlier sync.WaitGroup // the page before
 	defer earlier.Wait()
@@ -290,10 +290,10 @@ func (s *store) query(ctx context.Context, namespace string, consistent bool, pa
 	}
 }
 
-// IsStoreAvailable reports to the SDK whether the outage is over, nothing waits to be written and no write is
-// under way. A yes is a change of the status, and too many changes that the SDK does not read end in a crash
-// of the application. It reads none during a write, or while LaunchDarkly refuses its stream. So there is one
-// yes for each write at most. For a closed store it is always yes, which ends the SDK's polling.
+// IsStoreAvailable reports to the SDK whether the outage is over, nothing waits to be written and no write is under
+// way. A yes is a change of the status, and too many changes that the SDK does not read end in a crash of the
+// application. It reads none during a write, or while LaunchDarkly refuses its stream. So there is one yes for each
+// write at most. For a closed store it is always yes, which ends the SDK's polling.
 func (s *store) IsStoreAvailable() bool {
 	return s.isClosed() || (!s.outage.isKnown() && !s.isWaiting() && s.writes.underWay.Load() == 0 && s.writes.mayTell.Swap(false))
 }

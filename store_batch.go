@@ -15,30 +15,30 @@ import (
 const (
 	// maxBatchRequests is DynamoDB's limit for a BatchWriteItem.
 	maxBatchRequests = 25
-	// maxBatchBytes keeps a batch well under DynamoDB's limit of 16 MB: as JSON inside JSON, an item can be
-	// sent at twice its size.
+	// maxBatchBytes keeps a batch well under DynamoDB's limit of 16 MB: as JSON inside JSON, an item can be sent at
+	// twice its size.
 	maxBatchBytes = 4 << 20
-	// maxParallelBatches hides the latency of requests. 600 rows on their way at once are a small part of
-	// what a new on-demand table takes in a second.
+	// maxParallelBatches hides the latency of requests. 600 rows on their way at once are a small part of what a new
+	// on-demand table takes in a second.
 	maxParallelBatches = 24
 
-	// maxFruitlessAttempts in a row, of which none stored a row, end a write. With these delays that is ten
-	// seconds on average.
+	// maxFruitlessAttempts in a row, of which none stored a row, end a write. With these delays that is ten seconds on
+	// average.
 	maxFruitlessAttempts = 10
 	minBackoff           = 50 * time.Millisecond
 	maxBackoff           = 5 * time.Second
 )
 
-// A batchWriter writes rows of a kind without conditions and in no order, as fast as DynamoDB takes them.
-// What DynamoDB throttles it sends again for as long as any row gets through, whichever batch that is in.
+// A batchWriter writes rows of a kind without conditions and in no order, as fast as DynamoDB takes them. What DynamoDB
+// throttles it sends again for as long as any row gets through, whichever batch that is in.
 type batchWriter struct {
 	store  *store
 	plan   *kindPlan
 	stored atomic.Int64
 }
 
-// write sends rows in parallel batches and returns when all are stored that DynamoDB doesn't call invalid. A
-// row without an item is deleted.
+// write sends rows in parallel batches and returns when all are stored that DynamoDB doesn't call invalid. A row
+// without an item is deleted.
 func (w *batchWriter) write(ctx context.Context, rows []row) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxParallelBatches)
@@ -51,8 +51,8 @@ func (w *batchWriter) write(ctx context.Context, rows []row) error {
 	return group.Wait()
 }
 
-// writeBatch writes a batch. DynamoDB refuses a whole batch for one invalid row, so each half is tried alone
-// until that is found.
+// writeBatch writes a batch. DynamoDB refuses a whole batch for one invalid row, so each half is tried alone until that
+// is found.
 func (w *batchWriter) writeBatch(ctx context.Context, rows []row) error {
 	err := w.sendUntilStored(ctx, writeRequests(rows))
 	switch n := len(rows); {

@@ -9,8 +9,8 @@ import (
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 )
 
-// InitCollectionsInternal makes the table hold just these items of their kinds. They are served before they
-// are written, and wait as a whole if that fails.
+// InitCollectionsInternal makes the table hold just these items of their kinds. They are served before they are
+// written, and wait as a whole if that fails.
 func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) error {
 	if s.isClosed() {
 		return s.successor().InitCollectionsInternal(collections)
@@ -19,21 +19,16 @@ func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) err
 	for i, collection := range collections {
 		plan[i] = newKindPlan(s.replica(collection.Kind), collection.Items)
 	}
-	s.keepInit(plan)
-	if err := s.inTurn(allWrites, func(ctx context.Context) error { return s.init(ctx, plan) }); err != nil {
-		return s.unsavedError("init", err)
-	}
-	return nil
-}
-
-// keepInit stores what an Init brings, so that it is served and waits.
-func (s *store) keepInit(plan []*kindPlan) {
 	s.data.initWaits.Store(true)
 	for _, p := range plan {
 		p.since = p.replica.keepAll(p.items)
 	}
 	s.data.received.Store(true)
 	s.data.known.Store(true)
+	if err := s.inTurn(allWrites, func(ctx context.Context) error { return s.init(ctx, plan) }); err != nil {
+		return s.unsavedError("init", err)
+	}
+	return nil
 }
 
 // A kindPlan is what an Init has to do with the rows of one kind.
@@ -83,8 +78,8 @@ func (s *store) init(ctx context.Context, plan []*kindPlan) error {
 	return nil
 }
 
-// noteStored notes which rows the table has after an Init that failed, so that what waits of them need not be
-// written again, and nothing else counts as written.
+// noteStored notes which rows the table has after an Init that failed, so that what waits of them need not be written
+// again, and nothing else counts as written.
 func (p *kindPlan) noteStored() {
 	for key, item := range p.items {
 		_, isMissing := p.rows[key]
@@ -98,9 +93,9 @@ func (p *kindPlan) noteStored() {
 	}
 }
 
-// carryOut writes what differs from the table, in an order that other processes can rely on: each kind after
-// the one before it, a flag after the flags that are its prerequisites. Then it deletes what is obsolete, and
-// says last of all that the data set is complete.
+// carryOut writes what differs from the table, in an order that other processes can rely on: each kind after the one
+// before it, a flag after the flags that are its prerequisites. Then it deletes what is obsolete, and says last of all
+// that the data set is complete.
 func (s *store) carryOut(ctx context.Context, plan []*kindPlan) error {
 	var isInited bool
 	var initedErr error
@@ -183,13 +178,12 @@ func (s *store) writeKinds(ctx context.Context, plan []*kindPlan) error {
 	return nil
 }
 
-// waves divides what is to be written, by key, so that each flag is in a later wave than the flags among them
-// that are its prerequisites, or theirs. Other kinds make one wave.
+// waves divides what is to be written, by key, so that each flag is in a later wave than the flags among them that are
+// its prerequisites, or theirs. Other kinds make one wave.
 func waves[T any](changed map[string]T, item func(key string) ld.VersionedData) [][]T {
 	known := make(map[string]int)
-	// depthOf follows no prerequisite that leads back to a flag whose depth it is just finding out: in a
-	// cycle, which has no order, that one edge is left out. Flags that are not to be written take no wave:
-	// they are in the table.
+	// depthOf follows no prerequisite that leads back to a flag whose depth it is just finding out: in a cycle, which
+	// has no order, that one edge is left out. Flags that are not to be written take no wave: they are in the table.
 	var depthOf func(key string) int
 	depthOf = func(key string) int {
 		if depth, ok := known[key]; ok {

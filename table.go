@@ -23,12 +23,11 @@ const (
 	batchWriteItem = "BatchWriteItem"
 )
 
-// maxConnectAttempts is how often a call tries to connect. With the AWS SDK's waits between them, the
-// attempts take about a quarter of a second.
+// maxConnectAttempts is how often a call tries to connect. With the AWS SDK's waits between them, the attempts take
+// about a quarter of a second.
 const maxConnectAttempts = 3
 
-// A table makes requests to DynamoDB, one method for each of its actions. None of them knows what a row
-// holds.
+// A table makes requests to DynamoDB, one method for each of its actions. None of them knows what a row holds.
 type table struct {
 	client  dynamodbiface.DynamoDBAPI
 	name    string
@@ -50,8 +49,8 @@ func (t *table) get(ctx context.Context, key rowKey, consistent bool) (*response
 	})
 }
 
-// query reads a page of a namespace's rows: the first one, or the one that begins after a key. A limit of
-// zero is none. The response's user has to release it.
+// query reads a page of a namespace's rows: the first one, or the one that begins after a key. A limit of zero is none.
+// The response's user has to release it.
 func (t *table) query(
 	ctx context.Context, namespace string, consistent bool, after string, limit int64,
 ) (*response, error) {
@@ -90,8 +89,8 @@ func (t *table) query(
 	})
 }
 
-// putIfNewer writes a row unless the table has it at the same version or a newer one. It takes the place of a
-// row whose version isn't a number.
+// putIfNewer writes a row unless the table has it at the same version or a newer one. It takes the place of a row whose
+// version isn't a number.
 func (t *table) putIfNewer(ctx context.Context, r row) (stored bool, err error) {
 	err = t.put(ctx, r.rowKey, dynamodb.PutItemInput{
 		TableName:                 &t.name,
@@ -119,8 +118,8 @@ func (t *table) put(ctx context.Context, key rowKey, input dynamodb.PutItemInput
 	return err
 }
 
-// batchWrite makes one BatchWriteItem request for rows of a namespace. If DynamoDB throttles it or a part of
-// it, it returns what has to be sent again, and the error.
+// batchWrite makes one BatchWriteItem request for rows of a namespace. If DynamoDB throttles it or a part of it, it
+// returns what has to be sent again, and the error.
 func (t *table) batchWrite(
 	ctx context.Context, namespace string, requests []*dynamodb.WriteRequest,
 ) (unprocessed []*dynamodb.WriteRequest, err error) {
@@ -141,8 +140,8 @@ func (t *table) batchWrite(
 	return unprocessed, err
 }
 
-// call makes one call of the client's, bounded by the timeout. What a response leaves out of the rows' keys
-// is known from the target.
+// call makes one call of the client's, bounded by the timeout. What a response leaves out of the rows' keys is known
+// from the target.
 func (t *table) call(ctx context.Context, of target, send func(*attempt) error) (*response, error) {
 	began := time.Now()
 	if t.timeout > 0 {
@@ -199,8 +198,8 @@ type attempt struct {
 	unconnected     int   // how many requests found no connection
 }
 
-// options returns the request options of the attempt. Only the AWS SDK's own client gets any: a DAX client
-// refuses them, and others ignore them or break on them. So everything has to work without them.
+// options returns the request options of the attempt. Only the AWS SDK's own client gets any: a DAX client refuses
+// them, and others ignore them or break on them. So everything has to work without them.
 func (a *attempt) options() []request.Option {
 	if _, isOwn := a.table.client.(*dynamodb.DynamoDB); !isOwn {
 		return nil
@@ -214,8 +213,8 @@ func (a *attempt) options() []request.Option {
 	}}
 }
 
-// failed notes that a request failed. ShouldRetry isn't called if the AWS SDK retries one whatever that says,
-// such as after a wrong checksum.
+// failed notes that a request failed. ShouldRetry isn't called if the AWS SDK retries one whatever that says, such as
+// after a wrong checksum.
 func (a *attempt) failed(r *request.Request) {
 	if code, _ := awsCode(r.Error); code == request.CanceledErrorCode {
 		return // it isn't the request that failed
@@ -233,8 +232,8 @@ func (a *attempt) ShouldRetry(failed *request.Request) bool {
 	return !isLeft && a.unconnected < maxConnectAttempts && foreignAnswer(failed.Error) == "" && a.Retryer.ShouldRetry(failed)
 }
 
-// completed looks whether the request got any credentials, and has those that AWS refuses got anew. The AWS
-// SDK does that only if they have expired, and before it tries again.
+// completed looks whether the request got any credentials, and has those that AWS refuses got anew. The AWS SDK does
+// that only if they have expired, and before it tries again.
 func (a *attempt) completed(r *request.Request) {
 	a.signing = r.Error != nil && r.SignedHeaderVals == nil
 	if code, _ := awsCode(r.Error); r.Config.Credentials != nil && slices.Contains(refusedCredentials, code) {
