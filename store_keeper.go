@@ -78,11 +78,7 @@ func (s *store) keepOnce() {
 	for _, f := range before {
 		if !f.isOfWrite() && f.isDue() {
 			s.look(f)
-			s.outage.excuse(f)
 		}
-	}
-	if doubt := s.outage.doubt.Swap(nil); doubt != nil && s.outage.ofTable() == nil {
-		s.look(fact{target: target{getItem, doubt.rowKey}})
 	}
 	unwritten := s.writeLate()
 	if s.isClosed() {
@@ -103,7 +99,7 @@ func (s *store) look(f fact) {
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
 	of := target{getItem, rowKey{f.namespace, probeKey}}
-	if f.action == query {
+	if f.action == query && !f.doubted {
 		of = target{query, rowKey{namespace: f.namespace}}
 	}
 	_ = s.outage.try(s.ctx, of, func() error { return s.probe(ctx, of) })
