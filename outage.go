@@ -1,6 +1,7 @@
 package lddynamodb
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,52 +13,53 @@ import (
 )
 
 const (
-	// denialPause is the least time between two tries of what was denied, because it
-	// takes somebody to change a policy.
+	// denialPause is the least time between two tries of what was denied: it takes somebody to change a policy.
 	denialPause = 5 * time.Second
 	// reminderPause is the time between two warnings about the same outage.
 	reminderPause = 10 * time.Minute
-	// maxBlips bounds what is remembered of requests that failed for a moment.
-	maxBlips = 100
+	// doubtPeriod is for how long failures are doubted after one that was over at once. A row that fails for
+	// a reason of its own takes other requests away only once in this time.
+	doubtPeriod = time.Hour
 )
 
-// An outage knows which requests fail, as facts. While a fact is known, requests that
-// it concerns aren't made. A fact becomes an outage, which is logged, when it is
-// confirmed.
+// An outage knows which requests fail, as facts. While a fact is known, requests that it concerns aren't made.
+// A fact becomes an outage, which is logged, when it is confirmed.
 type outage struct {
 	table   string
 	loggers ldlog.Loggers
 
 	facts   atomic.Pointer[[]fact] // never changed in place
 	answers atomic.Int64           // of DynamoDB so far
-	doubt   atomic.Pointer[target] // one of the blips that has failed again, since the latest look
+	written atomic.Int64           // items that had to wait, in this outage
 
-	mu     sync.Mutex
-	blips  map[target]bool // facts that were not confirmed: their rows may be the cause
-	began  time.Time       // zero if there is no outage
-	cause  error
-	warned time.Time
-
-	written atomic.Int64 // items that had to wait, in this outage
+	mu      sync.Mutex
+	refuted time.Time // when last a fact of the table was over before it was confirmed
+	began   time.Time // of the outage
+	warned  time.Time
+	cause   error // nil if there is no outage
 }
 
 // A fact is a request that failed, and what that says about others.
 type fact struct {
 	target
 	ofTable bool // it is the table that can't be used, not one action on one partition
+	doubted bool // it may be just the row, so it concerns nothing until a look has failed as well
 	lasts   bool // a look has confirmed it
 	err     error
 	tried   time.Time // last
 }
 
 func newOutage(table string, loggers ldlog.Loggers) *outage {
-	o := &outage{table: table, loggers: loggers, blips: make(map[target]bool)}
+	o := &outage{table: table, loggers: loggers}
 	o.facts.Store(new([]fact))
 	return o
 }
 
 func (f *fact) concerns(of target) bool {
-	return f.ofTable || (f.action == of.action && f.namespace == of.namespace)
+	if f.ofTable {
+		return !f.doubted
+	}
+	return f.action == of.action && f.namespace == of.namespace
 }
 
 func (f *fact) isOfWrite() bool {
@@ -74,12 +76,12 @@ func (f *fact) isDue() bool {
 	return !f.lasts || !isDenial(f.err) || time.Since(f.tried) > denialPause-maxPause/2
 }
 
-// ofTable returns the fact that the table can't be used, or nil.
-func (o *outage) ofTable() *fact {
-	if facts := *o.facts.Load(); len(facts) > 0 && facts[0].ofTable {
-		return &facts[0]
+// errorOf returns the error of a request that the fact concerns.
+func (f *fact) errorOf(of target) error {
+	if f.target == of {
+		return f.err
 	}
-	return nil
+	return fmt.Errorf("%s was not tried, because another request failed: %w", of, f.err)
 }
 
 // fact returns the fact that concerns a request, or nil.
@@ -93,41 +95,28 @@ func (o *outage) fact(of target) *fact {
 	return nil
 }
 
-// known returns the error of a request that is known to fail, or nil.
-func (o *outage) known(of target) error {
-	if f := o.fact(of); f != nil {
-		return f.errorOf(of)
+// ofTable returns the fact that the table can't be used, or nil. It comes before all others.
+func (o *outage) ofTable() *fact {
+	if facts := *o.facts.Load(); len(facts) > 0 && facts[0].ofTable && !facts[0].doubted {
+		return &facts[0]
 	}
 	return nil
 }
 
-// errorOf returns the error of a request that the fact concerns.
-func (f *fact) errorOf(of target) error {
-	if f.target == of {
-		return f.err
-	}
-	return fmt.Errorf("%s was not tried, because another request failed: %w", of, f.err)
-}
-
 // run makes a request unless it is known to fail.
 func (o *outage) run(ctx context.Context, of target, request func() error) error {
-	if err := o.known(of); err != nil {
-		return err
-	}
-	return o.try(ctx, of, request)
+	return o.ask(ctx, of, func() error { return o.try(ctx, of, request) })
 }
 
-// ask makes a request unless it is known to fail. Its result says nothing about other
-// requests.
+// ask does the same for a request whose result says nothing about others.
 func (o *outage) ask(_ context.Context, of target, request func() error) error {
-	if err := o.known(of); err != nil {
-		return err
+	if f := o.fact(of); f != nil {
+		return f.errorOf(of)
 	}
 	return request()
 }
 
-// try makes a request even if it is known to fail. Nothing is learned from a request
-// whose caller gave up.
+// try makes a request even if it is known to fail. Nothing is learned if the caller gave up.
 func (o *outage) try(ctx context.Context, of target, request func() error) error {
 	answers := o.answers.Load()
 	err := request()
@@ -137,43 +126,36 @@ func (o *outage) try(ctx context.Context, of target, request func() error) error
 	return err
 }
 
-// note learns from the result of a request. The number of answers is the one when it
-// began.
+// note learns from the result of a request. The number of answers is the one when it began.
 func (o *outage) note(of target, answers int64, err error) {
-	if concernsTable(err) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		switch {
-		case o.answers.Load() != answers: // others were answered, so it is this row
-		case o.blips[of]:
-			o.doubt.Store(&of) // is it still only this row?
-		default:
-			o.add(of, err)
+	f := fact{target: of, ofTable: concernsTable(err), err: err, tried: time.Now()}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if f.ofTable {
+		if o.answers.Load() == answers { // else others were answered, so it is this row
+			f.doubted = o.ofTable() == nil && of.key != probeKey && time.Since(o.refuted) < doubtPeriod
+			o.add(f)
 		}
 		return
 	}
 	o.answers.Add(1)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if err == nil {
-		delete(o.blips, of)
+	if known := o.ofTable(); known != nil && !known.lasts {
+		o.refuted = time.Now()
 	}
-	o.remove(func(f fact) bool { return f.ofTable || (err == nil && f.concerns(of)) })
-	isOfItem := isInvalidItem(err) && (of.action == putItem || of.action == batchWriteItem)
+	o.remove(func(known fact) bool { return known.ofTable || (err == nil && known.concerns(of)) })
+	isOfItem := isInvalidItem(err) && f.isOfWrite()
 	if err != nil && !isOfItem {
-		o.add(of, err)
+		o.add(f)
 	}
 }
 
-// add adds a fact. A fact that is known already keeps its request and error if the new
-// error has the same remedy, so that the log shows the first request that failed. The
-// caller has the lock.
-func (o *outage) add(of target, err error) {
-	f := fact{target: of, ofTable: concernsTable(err), err: err, tried: time.Now()}
+// add adds a fact. One that is known already keeps its request and error if the new error has the same remedy,
+// so that the log shows the first request that failed. The caller has the lock.
+func (o *outage) add(f fact) {
 	facts := slices.Clone(*o.facts.Load())
 	if i := slices.IndexFunc(facts, f.isSame); i >= 0 {
 		f.lasts = facts[i].lasts
-		if remedy(facts[i].err) == remedy(err) {
+		if remedy(facts[i].err) == remedy(f.err) {
 			f.target, f.err = facts[i].target, facts[i].err
 		}
 		facts = slices.Delete(facts, i, i+1)
@@ -186,59 +168,41 @@ func (o *outage) add(of target, err error) {
 	o.facts.Store(&facts)
 }
 
-// remove removes facts that don't hold any more. The caller has the lock.
+// remove removes facts. The caller has the lock.
 func (o *outage) remove(ended func(fact) bool) {
-	if known := *o.facts.Load(); slices.ContainsFunc(known, ended) {
-		facts := slices.DeleteFunc(slices.Clone(known), ended)
-		o.facts.Store(&facts)
-	}
+	facts := slices.DeleteFunc(slices.Clone(*o.facts.Load()), ended)
+	o.facts.Store(&facts)
 }
 
-// forget removes facts that nobody would find to have ended, because nothing needs what
-// they are about.
+// forget removes facts that nobody would find to have ended, because nothing needs what they are about.
 func (o *outage) forget(isObsolete func(fact) bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.remove(isObsolete)
 }
 
-// excuse notes that the first look at a fact was answered: if the same request fails
-// again, it may be because of its row.
-func (o *outage) excuse(f fact) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !f.ofTable || f.lasts || f.key == probeKey || o.ofTable() != nil {
-		return
-	}
-	if len(o.blips) == maxBlips {
-		clear(o.blips)
-	}
-	o.blips[f.target] = true
-}
-
-// confirm begins an outage if one of the facts that were known before the latest look
-// still holds, or if what waits could not be written. It reminds of one that lasts.
+// confirm begins an outage if one of the facts that were known before the latest look still holds, or if what
+// waits could not be written. It reminds of one that lasts.
 func (o *outage) confirm(before []fact, unwritten error) {
 	o.mu.Lock()
-	cause := unwritten
+	var cause error
 	facts := slices.Clone(*o.facts.Load())
-	for i := len(facts) - 1; i >= 0; i-- {
-		if slices.ContainsFunc(before, facts[i].isSame) {
+	for i, f := range facts {
+		if !f.doubted && slices.ContainsFunc(before, f.isSame) {
 			facts[i].lasts = true
-			cause = facts[i].err
+			cause = cmp.Or(cause, f.err)
 		}
 	}
 	o.facts.Store(&facts)
+	cause = cmp.Or(cause, unwritten)
 	text, now := "", time.Now()
 	switch {
 	case cause == nil:
 	case o.cause == nil:
-		o.began, o.warned = now, now
+		text, o.began, o.warned = "can't be used", now, now
 		o.written.Store(0)
-		text = "can't be used"
 	case now.Sub(o.warned) >= reminderPause:
-		o.warned = now
-		text = fmt.Sprintf("still can't be used, after %s", now.Sub(o.began).Round(time.Second))
+		text, o.warned = fmt.Sprintf("still can't be used, after %s", now.Sub(o.began).Round(time.Second)), now
 	}
 	if cause != nil && (o.cause == nil || remedy(cause) != remedy(o.cause)) {
 		o.cause = cause
@@ -261,10 +225,9 @@ func (o *outage) end() {
 	}
 }
 
-// isKnown reports whether any request is known to fail, or may be, or an outage is going
-// on.
+// isKnown reports whether any request is known to fail, or doubted, or an outage is going on.
 func (o *outage) isKnown() bool {
-	return len(*o.facts.Load()) > 0 || o.doubt.Load() != nil || o.currentCause() != nil
+	return len(*o.facts.Load()) > 0 || o.currentCause() != nil
 }
 
 // currentCause returns why the table can't be used, or nil if there is no outage.

@@ -10,10 +10,6 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// maxErrorPause is for how long at most Initialized is false without a request
-// after one that failed.
-const maxErrorPause = time.Second
-
 // A dataSetState is what a store knows of the data set as a whole.
 type dataSetState struct {
 	known     atomic.Bool // there is one: here, or in the table
@@ -24,8 +20,8 @@ type dataSetState struct {
 	askAgain  atomic.Int64 // until then there is none without a request, in Unix nanoseconds
 }
 
-// InitializedInternal reports whether there is a full data set. It remembers a yes for
-// ever, and a no for one TTL.
+// InitializedInternal reports whether there is a full data set. It remembers a yes for ever, and a no for one TTL.
+// A read that fails is not remembered: while the table is known to fail, none is made.
 func (s *store) InitializedInternal() bool {
 	if s.data.known.Load() {
 		return true
@@ -33,30 +29,26 @@ func (s *store) InitializedInternal() bool {
 	if s.isClosed() {
 		return s.successor().InitializedInternal()
 	}
-	known, _, _ := s.data.reads.Do("", func() (interface{}, error) {
-		if !s.data.known.Load() && !isFresh(s.data.askAgain.Load(), DefaultCacheTTL, time.Now().UnixNano()) {
-			s.readInitialized()
+	_, _, _ = s.data.reads.Do("", func() (any, error) {
+		if s.data.known.Load() || isFresh(s.data.askAgain.Load(), DefaultCacheTTL, time.Now().UnixNano()) {
+			return nil, nil
 		}
-		return s.data.known.Load(), nil
+		inited, err := s.isInited(s.ctx, s.outage.run)
+		switch {
+		case inited:
+			s.data.known.Store(true)
+		case err != nil:
+			s.wake()
+		default:
+			pause := s.cacheTTL
+			if pause < 0 || pause > DefaultCacheTTL {
+				pause = DefaultCacheTTL // a process must notice at some time
+			}
+			s.data.askAgain.Store(time.Now().Add(pause).UnixNano())
+		}
+		return nil, nil
 	})
-	return known.(bool)
-}
-
-func (s *store) readInitialized() {
-	inited, err := s.isInited(s.ctx, s.outage.run)
-	if inited {
-		s.data.known.Store(true)
-		return
-	}
-	pause := s.cacheTTL
-	if pause < 0 || pause > DefaultCacheTTL {
-		pause = DefaultCacheTTL // a process must notice at some time
-	}
-	if err != nil {
-		pause = min(pause, maxErrorPause)
-		s.wake()
-	}
-	s.data.askAgain.Store(time.Now().Add(pause).UnixNano())
+	return s.data.known.Load()
 }
 
 // isInited reads whether the table says that it holds a full data set.
@@ -72,9 +64,8 @@ func (s *store) isInited(ctx context.Context, run runner) (bool, error) {
 	return len(response.rows) > 0, nil
 }
 
-// checkDataSet is called when rows are missing, or may be, and reports whether the table
-// has the data set that this process has received. If it has lost that, everything waits
-// to be written again.
+// checkDataSet is called when rows are missing, or may be, and reports whether the table has the data set that
+// this process has received. If it has lost that, everything waits to be written again.
 func (s *store) checkDataSet() (isThere bool, err error) {
 	if !s.data.received.Load() || s.cacheTTL == 0 {
 		return false, nil // without a cache, the SDK has to send it again
@@ -95,15 +86,12 @@ func (s *store) checkDataSet() (isThere bool, err error) {
 	return false, nil
 }
 
-// lookAtStart finds out whether the table can be used. In daemon mode it warns if the
-// table holds no data set. Credentials need not allow a daemon to read the row that tells,
-// so a failure of that read is ignored.
+// lookAtStart finds out whether the table can be used. In daemon mode it warns if the table holds no data set.
+// Credentials need not allow a daemon to read the row that tells, so a failure of that read is ignored.
 func (s *store) lookAtStart(isDaemon bool) {
-	of := target{getItem, rowKey{s.prefixed(ld.Features.GetNamespace()), probeKey}}
-	if err := s.outage.run(s.ctx, of, func() error { return s.probe(s.ctx, of) }); err != nil {
-		s.wake()
-		return
-	}
+	flags := rowKey{namespace: s.prefixed(ld.Features.GetNamespace())}
+	s.look(fact{target: target{getItem, flags}, lasts: true})
+	s.wake()
 	if !isDaemon {
 		return
 	}

@@ -13,20 +13,18 @@ import (
 )
 
 const (
-	// firstPause is the time from a failure to the first look at whether it lasts.
-	// From one look to the next it grows up to maxPause, which is short for an
-	// application and long for DynamoDB.
+	// firstPause is the time from a failure to the first look at whether it lasts. From one look to the next it
+	// grows up to maxPause, which is short for an application and long for DynamoDB.
 	firstPause = 100 * time.Millisecond
 	maxPause   = time.Second
-	// firstPatience is how long the first look at a failure waits for an answer. Later
-	// ones wait as long as any request.
+	// firstPatience is how long the first look waits for an answer. Later ones wait as long as any request.
 	firstPatience = time.Second
 	// probeKey is that of a row that nobody writes.
 	probeKey = "$probe"
 )
 
-// A keeper is the store's one goroutine. It lives while a failure is known, something
-// waits to be written or the status listener is to be told.
+// A keeper is the store's one goroutine. It lives while a failure is known, something waits to be written or the
+// status listener is to be told.
 type keeper struct {
 	mu        sync.Mutex
 	isRunning atomic.Bool
@@ -78,11 +76,7 @@ func (s *store) keepOnce() {
 	for _, f := range before {
 		if !f.isOfWrite() && f.isDue() {
 			s.look(f)
-			s.outage.excuse(f)
 		}
-	}
-	if doubt := s.outage.doubt.Swap(nil); doubt != nil && s.outage.ofTable() == nil {
-		s.look(fact{target: target{getItem, doubt.rowKey}})
 	}
 	unwritten := s.writeLate()
 	if s.isClosed() {
@@ -93,8 +87,8 @@ func (s *store) keepOnce() {
 	s.tellStatus()
 }
 
-// look asks for a row that isn't there, or for one row of the partition if a Query failed.
-// It never asks for the row that failed, because that may have a reason of its own.
+// look reads a row that isn't there or, if a Query failed, one row of the partition. It never reads the row that
+// failed, because that may have a reason of its own.
 func (s *store) look(f fact) {
 	patience := firstPatience
 	if f.lasts {
@@ -103,95 +97,75 @@ func (s *store) look(f fact) {
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
 	of := target{getItem, rowKey{f.namespace, probeKey}}
-	if f.action == query {
+	if f.action == query && !f.doubted {
 		of = target{query, rowKey{namespace: f.namespace}}
 	}
-	_ = s.outage.try(s.ctx, of, func() error { return s.probe(ctx, of) })
+	_ = s.outage.try(s.ctx, of, func() error {
+		var found *response
+		var err error
+		if of.action == query {
+			found, err = s.table.query(ctx, of.namespace, true, "", 1)
+		} else {
+			found, err = s.table.get(ctx, of.rowKey, true)
+		}
+		if err == nil {
+			found.release()
+		}
+		return err
+	})
 }
 
-// probe reads as little as it can with the action of a target.
-func (s *store) probe(ctx context.Context, of target) error {
-	var response *response
-	var err error
-	if of.action == query {
-		response, err = s.table.query(ctx, of.namespace, true, "", 1)
-	} else {
-		response, err = s.table.get(ctx, of.rowKey, true)
-	}
-	if err == nil {
-		response.release()
-	}
-	return err
-}
-
-// writeLate tries once to write each item that waits, and returns the first error.
-// What one kind waits for does not keep another one waiting.
+// writeLate tries once to write each item that waits, and returns the first error. What one kind waits for does
+// not keep another one waiting. Last comes the row that says that the data set is complete.
 func (s *store) writeLate() (failed error) {
 	if !s.isWaiting() || s.outage.ofTable() != nil {
 		return nil
 	}
 	isIntact, unknown := s.checkDataSet() // are the rows still there that were seen?
 	for _, r := range s.replicasInOrder() {
-		if err := s.writeKindLate(r, isIntact); err != nil && failed == nil {
-			failed = err
+		failed = cmp.Or(failed, s.writeKindLate(r, isIntact))
+	}
+	if failed = cmp.Or(failed, unknown); failed != nil || !s.data.initWaits.Load() {
+		return failed
+	}
+	return s.ifNoInit(func() (err error) {
+		known := s.outage.fact(target{putItem, s.initedKey()})
+		switch {
+		case s.hasUnwritten():
+			return nil // it has come meanwhile
+		case isIntact:
+		case known != nil && !known.isDue():
+			return known.err
+		default:
+			err = s.putInited(s.ctx, s.outage.try)
 		}
-	}
-	failed = cmp.Or(failed, unknown)
-	if failed == nil && s.data.initWaits.Load() {
-		failed = s.ifNoInit(func() error {
-			if s.hasUnwritten() {
-				return nil // it has come meanwhile
-			}
-			if isIntact {
-				s.data.initWaits.Store(false)
-				return nil
-			}
-			if known := s.outage.fact(target{putItem, s.initedKey()}); known != nil && !known.isDue() {
-				return known.err
-			}
-			err := s.putInited(s.ctx, s.outage.try)
-			s.data.initWaits.Store(err != nil)
-			return err
-		})
-	}
-	return failed
+		s.data.initWaits.Store(err != nil)
+		return err
+	})
 }
 
-// writeKindLate writes what waits of a kind, in the order of an Init. If the first
-// item is refused for a reason that concerns all, the others need not be tried.
+// writeKindLate writes what waits of a kind, in the order of an Init. If the first item is refused for a reason
+// that concerns all, the others need not be tried.
 func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
 	of := target{putItem, rowKey{namespace: r.namespace}}
 	if known := s.outage.fact(of); known != nil && !known.isDue() {
 		return known.err
 	}
 	items := r.waiting()
-	var mu sync.Mutex
-	run, isFirst := runner(s.outage.try), true
-	write := func(waiting *record) {
-		err := recovered(func() error { return s.writeItemLate(run, r, waiting, isIntact) }) // a kind may panic
-		if err != nil {
-			mu.Lock()
-			defer mu.Unlock()
-			failed = cmp.Or(failed, err)
-		}
-	}
-	for _, wave := range waves(items, func(key string) ld.VersionedData { return items[key].itemOrNil() }) {
-		if isFirst {
-			write(wave[0])
+	for i, wave := range waves(items, func(key string) ld.VersionedData { return items[key].itemOrNil() }) {
+		if i == 0 {
+			failed = s.writeItemLate(s.outage.try, r, wave[0], isIntact)
 			if s.outage.fact(of) != nil {
 				return failed
 			}
-			run, isFirst, wave = s.outage.run, false, wave[1:]
+			wave = wave[1:]
 		}
 		var group errgroup.Group
 		group.SetLimit(maxParallelBatches)
 		for _, waiting := range wave {
-			group.Go(func() error {
-				write(waiting)
-				return nil
-			})
+			group.Go(func() error { return s.writeItemLate(s.outage.run, r, waiting, isIntact) })
 		}
-		_ = group.Wait()
+		failed = cmp.Or(failed, group.Wait())
 	}
 	return failed
 }
@@ -217,18 +191,16 @@ func (s *store) writeItemLate(run runner, r *replica, waiting *record, isIntact 
 	})
 }
 
-// ifNoInit makes a late write, unless an Init is under way or waits for its turn: it has
-// newer data.
+// ifNoInit makes a late write, unless an Init is under way or waits for its turn: it has newer data.
 func (s *store) ifNoInit(write func() error) error {
 	if !s.writes.turns.TryAcquire(1) {
 		return nil
 	}
 	defer s.writes.turns.Release(1)
-	return write()
+	return recovered(write) // a kind may panic
 }
 
-// replicasInOrder returns the replicas in Init's order: segments before the flags that
-// use them, and the rest last.
+// replicasInOrder returns the replicas in Init's order: segments before the flags that use them, and the rest last.
 func (s *store) replicasInOrder() []*replica {
 	rank := func(r *replica) int {
 		return slices.Index([]string{ld.Features.GetNamespace(), ld.Segments.GetNamespace()}, r.name)
@@ -243,8 +215,7 @@ func (s *store) hasUnwritten() bool {
 // isWaiting reports whether anything waits to be written.
 func (s *store) isWaiting() bool { return s.data.initWaits.Load() || s.hasUnwritten() }
 
-// endOutage ends the outage if nothing fails any more and nothing waits. The table may
-// have come back empty.
+// endOutage ends the outage if nothing fails any more and nothing waits. The table may have come back empty.
 func (s *store) endOutage() {
 	if s.isWaiting() {
 		return
@@ -257,11 +228,9 @@ func (s *store) endOutage() {
 		return
 	}
 	if s.outage.currentCause() != nil {
-		if _, err := s.checkDataSet(); err != nil {
+		if _, err := s.checkDataSet(); err != nil || s.isWaiting() {
 			return
 		}
 	}
-	if !s.isWaiting() {
-		s.outage.end()
-	}
+	s.outage.end()
 }
