@@ -17,13 +17,13 @@ const (
 	denialPause = 5 * time.Second
 	// reminderPause is the time between two warnings about the same outage.
 	reminderPause = 10 * time.Minute
-	// doubtPeriod is for how long failures are doubted after one that was over at once. A row that fails for
-	// a reason of its own takes other requests away only once in this time.
+	// doubtPeriod is for how long failures are doubted after one that was over at once. A row that fails for a reason
+	// of its own takes other requests away only once in this time.
 	doubtPeriod = time.Hour
 )
 
-// An outage knows which requests fail, as facts. While a fact is known, requests that it concerns aren't made.
-// A fact becomes an outage, which is logged, when it is confirmed.
+// An outage knows which requests fail, as facts. While a fact is known, requests that it concerns aren't made. A fact
+// becomes an outage, which is logged, when it is confirmed.
 type outage struct {
 	table   string
 	loggers ldlog.Loggers
@@ -149,8 +149,8 @@ func (o *outage) note(of target, answers int64, err error) {
 	}
 }
 
-// add adds a fact. One that is known already keeps its request and error if the new error has the same remedy,
-// so that the log shows the first request that failed. The caller has the lock.
+// add adds a fact. One that is known already keeps its request and error if the new error has the same remedy, so that
+// the log shows the first request that failed. The caller has the lock.
 func (o *outage) add(f fact) {
 	facts := slices.Clone(*o.facts.Load())
 	if i := slices.IndexFunc(facts, f.isSame); i >= 0 {
@@ -181,8 +181,8 @@ func (o *outage) forget(isObsolete func(fact) bool) {
 	o.remove(isObsolete)
 }
 
-// confirm begins an outage if one of the facts that were known before the latest look still holds, or if what
-// waits could not be written. It reminds of one that lasts.
+// confirm begins an outage if one of the facts that were known before the latest look still holds, or if what waits
+// could not be written. It reminds of one that lasts.
 func (o *outage) confirm(before []fact, unwritten error) {
 	o.mu.Lock()
 	var cause error

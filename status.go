@@ -5,20 +5,18 @@ import (
 	"time"
 )
 
-// unsavedPause is the least pause between two calls of a listener that differ in the
-// number of unsaved items only.
+// unsavedPause is the least pause between two calls of a listener that differ in the number of unsaved items only.
 const unsavedPause = time.Second
 
 // A StoreStatus is the state of a store and its table. See StatusListener.
 type StoreStatus struct {
-	// Available is false during an outage: while requests to the table fail, or
-	// items wait to be written because they failed.
+	// Available is false during an outage: while requests to the table fail, or items wait to be written because they
+	// failed.
 	Available bool
-	// Err is the outage's error. Its text says what failed and what to do about
-	// it. It is nil if Available is true.
+	// Err is the outage's error. Its text says what failed and what to do about it. It is nil if Available is true.
 	Err error
-	// Unsaved is the number of items that this process serves and the table does
-	// not have: those that wait to be written, and those that DynamoDB can't hold.
+	// Unsaved is the number of items that this process serves and the table does not have: those that wait to be
+	// written, and those that DynamoDB can't hold.
 	Unsaved int
 }
 
@@ -51,8 +49,8 @@ func (s *store) hasNews() bool {
 	return !s.told.telling && s.told.status != s.status()
 }
 
-// tellStatus has the listener told of a status that is new to it. It doesn't wait for
-// the listener, which may take long, or close the store.
+// tellStatus has the listener told of a status that is new to it. It doesn't wait for the listener, which may take
+// long, or close the store.
 func (s *store) tellStatus() {
 	if !s.hasNews() {
 		return
@@ -60,7 +58,8 @@ func (s *store) tellStatus() {
 	s.told.mu.Lock()
 	defer s.told.mu.Unlock()
 	status := s.status()
-	if status.Err == s.told.status.Err && time.Since(s.told.at) < unsavedPause {
+	before := StoreStatus{status.Available, status.Err, s.told.status.Unsaved}
+	if before == s.told.status && time.Since(s.told.at) < unsavedPause {
 		return
 	}
 	s.told.status, s.told.at, s.told.telling = status, time.Now(), true

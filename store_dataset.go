@@ -91,7 +91,10 @@ func (s *store) checkDataSet() (isThere bool, err error) {
 func (s *store) lookAtStart(isDaemon bool) {
 	flags := rowKey{namespace: s.prefixed(ld.Features.GetNamespace())}
 	s.look(fact{target: target{getItem, flags}, lasts: true})
-	s.wake()
+	if s.outage.isKnown() {
+		s.wake()
+		return
+	}
 	if !isDaemon {
 		return
 	}

@@ -26,9 +26,8 @@ type writes struct {
 	mayTell  atomic.Bool // there was one since the SDK was last told that the store is available
 }
 
-// UpsertInternal stores an item unless the table has the same version of it or a
-// newer one, and returns what is served from now on. The item is served before it is
-// written, and waits if it can't be.
+// UpsertInternal stores an item unless the table has the same version of it or a newer one, and returns what is served
+// from now on. The item is served before it is written, and waits if it can't be.
 func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
 	if s.isClosed() {
 		return s.successor().UpsertInternal(kind, item)
@@ -41,7 +40,7 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 		return nil, update.fault // nobody keeps it
 	case update.fault != nil, !isNew && known.isUnsaved():
 		s.wake()
-		return known.item, nil // it can't be written, or need not be
+		return known.item, nil //nolint:nilerr // it can't be written, or need not be
 	}
 	err := s.inTurn(1, func(ctx context.Context) error {
 		_, err := s.put(ctx, s.outage.run, r, update, known)
@@ -53,9 +52,8 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 	return r.record(update.row.key).itemOrNil(), err
 }
 
-// inTurn makes a write, of something that is kept, when it is its turn. In stores of a
-// factory it waits no longer if a second brings no answer of the table: what is kept is
-// then written later.
+// inTurn makes a write, of something that is kept, when it is its turn. In stores of a factory it waits no longer if a
+// second brings no answer of the table: what is kept is then written later.
 func (s *store) inTurn(weight int64, write func(ctx context.Context) error) error {
 	s.writes.mayTell.Store(true)
 	s.writes.underWay.Add(1)
@@ -77,8 +75,8 @@ func (s *store) inTurn(weight int64, write func(ctx context.Context) error) erro
 	return write(ctx)
 }
 
-// unsavedError returns what the SDK is told of a write that failed. What waits is a
-// success for it, because it could do nothing but send it again.
+// unsavedError returns what the SDK is told of a write that failed. What waits is a success for it, because it could do
+// nothing but send it again.
 func (s *store) unsavedError(what string, err error) error {
 	switch {
 	case s.isClosed() || s.isSuccessor:
@@ -90,9 +88,8 @@ func (s *store) unsavedError(what string, err error) error {
 	}
 }
 
-// put writes an item unless the table has a row of the same version or a newer one, and
-// notes which of the two the table has then. If the write is refused, but the row that it
-// then reads is older or gone, it tries again.
+// put writes an item unless the table has a row of the same version or a newer one, and notes which of the two the
+// table has then. If the write is refused, but the row that it then reads is older or gone, it tries again.
 func (s *store) put(ctx context.Context, run runner, r *replica, item *received, waiting *record) (stored bool, err error) {
 	since := r.begin(true)
 	if waiting.state == waits {
@@ -117,7 +114,7 @@ func (s *store) put(ctx context.Context, run runner, r *replica, item *received,
 		case f.fault != nil:
 			r.noteWrite(since, f)
 			r.refuse(item, f.fault)
-			return false, nil
+			return false, nil //nolint:nilerr // the item is kept as unstorable
 		case !f.row.isNone() && f.row.version >= item.item.GetVersion():
 			r.noteWrite(since, f)
 			return stored, nil
