@@ -148,16 +148,19 @@ func (r *replica) record(key string) *record {
 
 // get returns an item whose TTL has not run out; nil is one known to be absent.
 func (r *replica) get(key string) (item ld.VersionedData, hit bool) {
+	now := time.Now().UnixNano()
+	set := r.complete.Load()
+	isSetFresh := set != nil && isFresh(set.expires, r.ttl, now)
+	if isSetFresh { // it has the items themselves, and not records that have them
+		if item, hit = set.items[key]; hit {
+			return item, true
+		}
+	}
 	rec := r.record(key)
 	if rec == nil {
 		return nil, false
 	}
-	now := time.Now().UnixNano()
-	if isFresh(rec.expires, r.ttl, now) {
-		return rec.item, true
-	}
-	set := r.complete.Load()
-	return rec.item, rec.item != nil && !rec.late && set != nil && isFresh(set.expires, r.ttl, now)
+	return rec.item, isFresh(rec.expires, r.ttl, now) || (isSetFresh && rec.item != nil && !rec.late)
 }
 
 // all returns the complete set, and whether its TTL has not run out. It is nil if it isn't known. Without a cache it
