@@ -3,6 +3,7 @@ package lddynamodb
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -79,8 +80,7 @@ func (t faultTarget) isOf(r *sentRequest) bool {
 func (p *process) beginFault(kind, target int) {
 	f := modelFault{faultKinds[kind].name, faultTargets[target], faultKinds[kind].answer}
 	p.w.say("%s: %s are %s from now on", p.name, f.target, f.kind)
-	isOfInited := f.target.action != "PutItem" && (f.target.namespace == "" || f.target.namespace == ":$inited")
-	p.w.deniedInited = p.w.deniedInited || f.kind == "denied" && isOfInited
+	p.w.deniedInited = p.w.deniedInited || f.kind == "denied" && slices.Contains([]string{"", ":$inited"}, f.target.namespace)
 	p.transport.mu.Lock()
 	defer p.transport.mu.Unlock()
 	p.faults = append(p.faults, f)

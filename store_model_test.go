@@ -120,18 +120,17 @@ func drawPlan(rt *rapid.T, connected int) plan {
 // A world is what a history has done so far, and what the model knows of it. Only
 // the test's goroutine changes it, but for what is under the lock of the rows.
 type world struct {
-	t         *testing.T
-	f         *fixture
-	rows      *modelRows
-	processes []*process
-	connected int
-	now       int // the number of the step
-	began     time.Time
-	events    []event // what LaunchDarkly has sent, or is about to
-	history   []string
-	quiet     bool // keep reads out of the history
-	violation string
-
+	t            *testing.T
+	f            *fixture
+	rows         *modelRows
+	processes    []*process
+	connected    int
+	now          int // the number of the step
+	began        time.Time
+	events       []event // what LaunchDarkly has sent, or is about to
+	history      []string
+	quiet        bool // keep reads out of the history
+	violation    string
 	deniedInited bool // some process could not read $inited, so it may not notice that the table was emptied
 }
 
