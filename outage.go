@@ -170,8 +170,10 @@ func (o *outage) add(f fact) {
 
 // remove removes facts. The caller has the lock.
 func (o *outage) remove(ended func(fact) bool) {
-	facts := slices.DeleteFunc(slices.Clone(*o.facts.Load()), ended)
-	o.facts.Store(&facts)
+	if facts := *o.facts.Load(); slices.ContainsFunc(facts, ended) {
+		facts = slices.DeleteFunc(slices.Clone(facts), ended)
+		o.facts.Store(&facts)
+	}
 }
 
 // forget removes facts that nobody would find to have ended, because nothing needs what they are about.

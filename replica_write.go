@@ -31,8 +31,7 @@ func (item *received) itemOrNil() ld.VersionedData {
 }
 
 // keep stores an item that an update brings: from now on it is served, and waits to be written. It returns false if
-// nothing is to be done, or if what is known of the table is as new. It also returns the record that holds from now on,
-// which may be nil.
+// nothing is to be done, or if what is known of the table is as new. It also returns the record that holds from now on.
 func (r *replica) keep(item *received) (rec *record, kept bool) {
 	r.mu.Lock()
 	defer r.unlock()
