@@ -3,6 +3,7 @@ package awsv2_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -119,28 +120,30 @@ func deaf(came chan<- struct{}, part string) http.HandlerFunc {
 func TestContextsEndCalls(t *testing.T) {
 	t.Parallel()
 	for name, part := range map[string]string{"no answer": "", "half an answer": `{"Items":[`} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			came := make(chan struct{})
-			both := clients(t, serve(t, deaf(came, part)).URL, 10)
-			for action, call := range calls {
-				for sdk, client := range both {
-					ctx, cancel := context.WithCancel(t.Context())
-					ended := make(chan error)
-					go func() {
-						_, err := call(ctx, client)
-						ended <- err
-					}()
-					<-came
-					cancel()
-					err := <-ended
-					if part == "" || sdk == "v2" { // the AWS SDK v1 may have read the end of the body
-						assert.Equal(t, "RequestCanceled: request context canceled\ncaused by: context canceled", err.Error(), "%s, %s", action, sdk)
-						assert.Equal(t, context.Canceled, cause(err))
+		for _, attempts := range []int{1, 10} {
+			t.Run(fmt.Sprintf("%s, attempts: %d", name, attempts), func(t *testing.T) {
+				t.Parallel()
+				came := make(chan struct{})
+				both := clients(t, serve(t, deaf(came, part)).URL, attempts)
+				for action, call := range calls {
+					for sdk, client := range both {
+						ctx, cancel := context.WithCancel(t.Context())
+						ended := make(chan error)
+						go func() {
+							_, err := call(ctx, client)
+							ended <- err
+						}()
+						<-came
+						cancel()
+						err := <-ended
+						if part == "" || sdk == "v2" { // the AWS SDK v1 may have read the end of the body
+							assert.Equal(t, "RequestCanceled: request context canceled\ncaused by: context canceled", err.Error(), "%s, %s", action, sdk)
+							assert.Equal(t, context.Canceled, cause(err))
+						}
 					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ func (d *deserializer[Output]) HandleDeserialize(
 	var answer error
 	out, metadata, err = next.HandleDeserialize(ctx, in)
 	if response, ok := out.RawResponse.(*smithyhttp.Response); ok && err == nil {
-		answer, err = d.read(response.Response)
+		answer, err = d.read(ctx, response.Response)
 	}
 	out, metadata, err = d.DeserializeMiddleware.HandleDeserialize(ctx, in, middleware.DeserializeHandlerFunc(
 		func(context.Context, middleware.DeserializeInput) (middleware.DeserializeOutput, middleware.Metadata, error) {
@@ -57,14 +57,17 @@ func (d *deserializer[Output]) HandleDeserialize(
 
 // read reads a response, and replaces its body by what the AWS SDK v2 is to decode.
 // For a response that is not a success, it returns the AWS SDK v1's error as answer.
-// It returns err too if the AWS SDK v2 has nothing to decode and is to try again.
-func (d *deserializer[Output]) read(response *http.Response) (answer, err error) {
+// It returns err too if the AWS SDK v2 has nothing to decode and is to try again, and
+// err alone if the context has ended before the body.
+func (d *deserializer[Output]) read(ctx context.Context, response *http.Response) (answer, err error) {
 	var body bytes.Buffer
 	body.Grow(int(min(max(response.ContentLength, 0), 16<<20)) + bytes.MinRead) // no page of DynamoDB's is larger
 	_, err = body.ReadFrom(response.Body)
 	_ = response.Body.Close()
 	rest := body.Bytes()
 	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, err
 	case err != nil:
 	case response.StatusCode >= http.StatusMultipleChoices:
 		copied := *response
