@@ -50,7 +50,7 @@ func (o *options) newFeatureStore(config ld.Config) (ld.FeatureStore, error) {
 	if client == nil {
 		awsSession, err := o.newSession()
 		if err != nil {
-			return nil, &tableError{target{action: "make an AWS session"}, o.tableName, err}
+			return nil, &tableError{target: target{action: "make an AWS session"}, table: o.tableName, cause: err}
 		}
 		client = dynamodb.New(awsSession, o.clientConfigs...)
 	}
@@ -60,7 +60,7 @@ func (o *options) newFeatureStore(config ld.Config) (ld.FeatureStore, error) {
 	loggers := config.Loggers
 	loggers.SetPrefix("DynamoDBFeatureStore:")
 	store := newStore(&table{client: client, name: o.tableName, timeout: o.requestTimeout}, o, loggers)
-	loggers.Infof("Using DynamoDB table %q%s", o.tableName, store.underPrefix())
+	loggers.Infof("Using DynamoDB table %q under the prefix %q", o.tableName, o.prefix)
 	if !config.Offline {
 		store.background.start(func() { store.lookAtStart(config.UseLdd) })
 	}

@@ -3,7 +3,6 @@ package lddynamodb
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go/aws/awserr"
@@ -25,19 +23,29 @@ import (
 // and what to do about it.
 type tableError struct {
 	target
-	table string
-	cause error
+	table         string
+	cause         error         // if the time was up, how the latest request failed before, or that the call was canceled
+	after         time.Duration // when the call's time was up; 0: it was not
+	ofCredentials bool          // the request got none, or not in time
 }
 
 func (e *tableError) Error() string {
 	text := fmt.Sprintf("%s on DynamoDB table %q: ", e.target, e.table)
-	if remedy := remedy(e.cause); remedy != "" {
+	if remedy := remedy(e); remedy != "" {
 		text += remedy + ": "
+	}
+	if e.after > 0 {
+		text += fmt.Sprintf("gave up after %s: ", e.after.Round(100*time.Millisecond))
 	}
 	return text + describeAWSError(e.cause)
 }
 
-func (e *tableError) Unwrap() error { return e.cause }
+func (e *tableError) Unwrap() []error {
+	if e.after > 0 {
+		return []error{context.DeadlineExceeded, e.cause}
+	}
+	return []error{e.cause}
+}
 
 // refusedCredentials are AWS's names for what is wrong with credentials.
 var refusedCredentials = []string{
@@ -51,7 +59,6 @@ const neededKeys = `the partition key "` + namespaceAttribute + `" and the sort 
 // remedy says what is wrong and what mends it, for the errors that people meet.
 func remedy(err error) string {
 	var answer awserr.RequestFailure
-	var unknownHost *net.DNSError
 	var network net.Error
 	code, _ := awsCode(err)
 	foreign, cause := foreignAnswer(err), origin(err)
@@ -70,10 +77,9 @@ func remedy(err error) string {
 		return "the table seems to have another key schema; it needs " + neededKeys
 	case isDenial(err):
 		return "the credentials do not allow this action on this table; add it to their IAM policy"
-	case strings.Contains(code, "Expired"):
-		return "the AWS credentials have expired; renew them, or use a provider that does"
 	case slices.Contains(refusedCredentials, code):
-		return "AWS does not accept the credentials; check the key, its secret, and this machine's clock"
+		return "AWS does not accept the credentials; renew them if they have expired, or check the key, its secret and this " +
+			"machine's clock"
 	case isThrottle(err):
 		return "DynamoDB is throttling; if the capacity is provisioned, give the table more capacity; if it is on-demand, " +
 			"one partition is at its limit: set a longer CacheTTL, or use eventually consistent reads or daemon mode"
@@ -81,14 +87,8 @@ func remedy(err error) string {
 		return "something other than DynamoDB answered, " + foreign + "; check the endpoint and proxies"
 	case errors.As(err, &answer) && answer.StatusCode() >= http.StatusInternalServerError:
 		return "DynamoDB failed internally; if this lasts, look at the AWS health dashboard"
-	case errors.Is(cause, syscall.ECONNREFUSED):
-		return "nothing listens at the endpoint or the proxy; check their addresses"
-	case errors.As(cause, &unknownHost):
-		return "the endpoint's host name can't be resolved; check the endpoint, the region and the DNS"
-	case isTLSFailure(cause):
-		return "the TLS connection failed; check the endpoint's certificate, a proxy in between, and AWS_CA_BUNDLE"
 	case (isOfNetwork && !network.Timeout()) || errors.Is(cause, io.ErrUnexpectedEOF) || code == "CRC32CheckFailed":
-		return "the connection failed; check the network, the endpoint and proxies"
+		return "the connection failed; check the endpoint, the region, the network, proxies and AWS_CA_BUNDLE"
 	case isOfNetwork || errors.Is(err, context.DeadlineExceeded):
 		return "there was no answer in time; check the network and the endpoint, or raise RequestTimeout"
 	}
@@ -110,14 +110,7 @@ func foreignAnswer(err error) string {
 // isUnconnected reports whether a request found no connection.
 func isUnconnected(err error) bool {
 	var network *net.OpError
-	cause := origin(err)
-	return isTLSFailure(cause) || (errors.As(cause, &network) && (network.Op == "dial" || network.Op == "proxyconnect"))
-}
-
-func isTLSFailure(err error) bool {
-	var certificate *tls.CertificateVerificationError
-	var noTLS tls.RecordHeaderError
-	return errors.As(err, &certificate) || errors.As(err, &noTLS) || errors.Is(err, http.ErrSchemeMismatch)
+	return errors.As(origin(err), &network) && (network.Op == "dial" || network.Op == "proxyconnect")
 }
 
 // origin returns what the AWS SDK's error was made of. Those errors have no Unwrap.
@@ -188,38 +181,18 @@ func isInvalidItem(err error) bool {
 	return code == "ValidationException" && !keySchemaFault.MatchString(message)
 }
 
-// A credentialsError is a request that got no credentials, or not in time.
-type credentialsError struct{ error }
-
-func (e *credentialsError) Unwrap() error { return e.error }
-
+// isCredentialsError reports whether a request got no credentials, or not in time.
 func isCredentialsError(err error) bool {
-	var failure *credentialsError
-	return errors.As(err, &failure)
+	var failure *tableError
+	return errors.As(err, &failure) && failure.ofCredentials
 }
-
-// A timeoutError is a call whose time was up. Its cause is how the latest request failed before, or that the call was
-// canceled.
-type timeoutError struct {
-	after time.Duration
-	cause error
-}
-
-func (e *timeoutError) Error() string {
-	return fmt.Sprintf("gave up after %s: %s", e.after.Round(100*time.Millisecond), describeAWSError(e.cause))
-}
-
-func (e *timeoutError) Unwrap() []error { return []error{context.DeadlineExceeded, e.cause} }
 
 // describeAWSError is the AWS SDK's text on one line, without the parts that may hold credentials or flags.
 func describeAWSError(err error) string {
-	var timeout *timeoutError
 	var coded interface{ Code() string }
 	var failure awserr.Error
 	var answer awserr.RequestFailure
 	switch {
-	case errors.As(err, &timeout):
-		return timeout.Error()
 	case !errors.As(err, &coded):
 		return err.Error()
 	case !errors.As(err, &failure) || failure.Code() == processcreds.ErrCodeProcessProviderParse:

@@ -190,7 +190,7 @@ var refusals = map[string]refusal{
 			"arn:aws:dynamodb:us-east-1:123456789012:table/no-table because no identity-based policy allows the dynamodb:ACTION action",
 		"add it to their IAM policy"},
 	"expired credentials": {"ExpiredTokenException", "The security token included in the request is expired",
-		"the AWS credentials have expired"},
+		"renew them if they have expired"},
 	"unknown credentials": {"UnrecognizedClientException", "The security token included in the request is invalid.",
 		"AWS does not accept the credentials"},
 	"invalid signature": {"InvalidSignatureException",

@@ -158,7 +158,7 @@ func Prefix(prefix string) FeatureStoreOption {
 }
 
 // StatusListener sets a function that is told the state of the store and its table, for health checks and metrics. It
-// is called when Available changes, or the remedy in the text of Err, and at most once a second when only Unsaved does.
+// is called when Available, the remedy in the text of Err or Unsaved changes, at most ten times a second.
 // Before the first call the store is available and nothing is unsaved.
 //
 // The calls come one at a time from a goroutine of their own. The listener may take its time, and is then told only the

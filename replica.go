@@ -148,19 +148,16 @@ func (r *replica) record(key string) *record {
 
 // get returns an item whose TTL has not run out; nil is one known to be absent.
 func (r *replica) get(key string) (item ld.VersionedData, hit bool) {
-	now := time.Now().UnixNano()
-	set := r.complete.Load()
-	isSetFresh := set != nil && isFresh(set.expires, r.ttl, now)
-	if isSetFresh { // it has the items themselves, and not records that have them
-		if item, hit = set.items[key]; hit {
-			return item, true
-		}
-	}
 	rec := r.record(key)
 	if rec == nil {
 		return nil, false
 	}
-	return rec.item, isFresh(rec.expires, r.ttl, now) || (isSetFresh && rec.item != nil && !rec.late)
+	now := time.Now().UnixNano()
+	if isFresh(rec.expires, r.ttl, now) {
+		return rec.item, true
+	}
+	set := r.complete.Load()
+	return rec.item, set != nil && rec.item != nil && !rec.late && isFresh(set.expires, r.ttl, now)
 }
 
 // all returns the complete set, and whether its TTL has not run out. It is nil if it isn't known. Without a cache it
@@ -184,11 +181,7 @@ func (r *replica) fill() *completeSet {
 	if set.items != nil {
 		return set
 	}
-	size := r.counts.present
-	if r.ttl == 0 {
-		size = r.counts.waiting // nothing else is kept
-	}
-	items := make(map[string]ld.VersionedData, size)
+	items := make(map[string]ld.VersionedData)
 	for key, rec := range r.records.All() {
 		if rec.isVisible() {
 			items[key] = rec.item
@@ -209,55 +202,50 @@ func (r *replica) unlock() {
 	}
 }
 
-// A moment is when a request began, as the number of changes until then. If the request reads consistently, what it
-// finds is not older.
-type moment struct {
-	changes    uint64
-	consistent bool
-}
-
-// begin waits for what is just being stored, and returns the moment after that.
-func (r *replica) begin(consistent bool) moment {
+// begin waits for what is just being stored, and returns the number of changes until then. What a consistent read finds
+// that begins now is not older.
+func (r *replica) begin() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return moment{r.changes, consistent}
+	return r.changes
 }
 
-// note stores what a request that began then has found of a row, and returns what is served from now on. It returns
-// false if the request has to be made again, with consistent reads: because everything was replaced meanwhile, or the
+// note stores what a read that began after so many changes has found of a row, and returns what is served from now on.
+// It returns false if the read has to be made again, consistently: because everything was replaced meanwhile, or the
 // answer may be older than what is known.
-func (r *replica) note(since moment, f found) (item ld.VersionedData, ok bool) {
+func (r *replica) note(since uint64, consistent bool, f found) (item ld.VersionedData, ok bool) {
 	r.mu.Lock()
 	defer r.unlock()
-	wasMissing := r.listed > since.changes && !f.row.isNone() && r.record(f.key) == nil // when all were read
-	if r.replaced > since.changes || wasMissing || r.isAhead(since, f) {
+	wasMissing := r.listed > since && !f.row.isNone() && r.record(f.key) == nil // when all were read
+	if r.replaced > since || wasMissing || (!consistent && r.isAhead(f)) {
 		return nil, false
 	}
 	return r.serve(r.merge(since, f), f)
 }
 
-func (r *replica) isAhead(since moment, f found) bool {
+// isAhead reports whether what is known of a row may be newer than what a read has found that was not consistent.
+func (r *replica) isAhead(f found) bool {
 	known := r.record(f.key)
-	return !since.consistent && known != nil && !known.isUnsaved() && !known.isOf(f.row) && !known.isOlderThan(f.row)
+	return known != nil && !known.isUnsaved() && !known.isOf(f.row) && !known.isOlderThan(f.row)
 }
 
-// noteWrite does the same for a write, which need not be made again: no Init is carried out at the same time.
-func (r *replica) noteWrite(since moment, f found) {
+// noteWrite does what note does for a write, which need not be made again: no Init is carried out at the same time.
+func (r *replica) noteWrite(since uint64, f found) {
 	r.mu.Lock()
 	defer r.unlock()
 	r.merge(since, f)
 }
 
 // noteAll does what note does for all rows of a partition, and returns the complete set.
-func (r *replica) noteAll(since moment, rows []found) (items map[string]ld.VersionedData, ok bool) {
+func (r *replica) noteAll(since uint64, consistent bool, rows []found) (items map[string]ld.VersionedData, ok bool) {
 	r.mu.Lock()
 	defer r.unlock()
-	if r.replaced > since.changes {
+	if r.replaced > since {
 		return nil, false
 	}
-	served := make(map[string]ld.VersionedData)
+	items = make(map[string]ld.VersionedData, len(rows))
 	for _, f := range append(rows, r.missing(rows)...) {
-		if r.isAhead(since, f) {
+		if !consistent && r.isAhead(f) {
 			return nil, false
 		}
 		rec := r.record(f.key)
@@ -268,21 +256,21 @@ func (r *replica) noteAll(since moment, rows []found) (items map[string]ld.Versi
 		if !ok {
 			return nil, false
 		}
-		if r.ttl == 0 && item != nil && !item.IsDeleted() {
-			served[f.key] = item
+		if item != nil && !item.IsDeleted() {
+			items[f.key] = item
 		}
 	}
 	if r.ttl == 0 {
-		return served, true
+		return items, true
 	}
 	r.changes++
 	r.listed = r.changes
-	set := completeSet{expires: r.expiry(r.complete.Load() == nil)}
-	if old := r.complete.Load(); old != nil {
-		set.items = old.items // the same for callers that look whether anything has changed
+	known := r.complete.Load()
+	if known != nil && known.items != nil {
+		items = known.items // the same for callers that look whether anything has changed
 	}
-	r.complete.Store(&set)
-	return r.fill().items, true
+	r.complete.Store(&completeSet{r.expiry(known == nil), items})
+	return items, true
 }
 
 // missing returns what is known of rows that were not found.
@@ -301,7 +289,7 @@ func (r *replica) missing(rows []found) (missing []found) {
 
 // merge is the rule by which all that reads and writes have found becomes known. It returns the record that holds from
 // now on. The caller has the lock.
-func (r *replica) merge(since moment, f found) *record {
+func (r *replica) merge(since uint64, f found) *record {
 	known := r.record(f.key)
 	switch {
 	case known == nil && r.ttl == 0 && f.row.isNone():
@@ -310,7 +298,7 @@ func (r *replica) merge(since moment, f found) *record {
 		return r.store(known, f)
 	case known.isOf(f.row): // first, because of two reads of the same row the second brings nothing new
 		return r.keepItem(f.key, known, f.row)
-	case known.change > since.changes && !known.isOlderThan(f.row):
+	case known.change > since && !known.isOlderThan(f.row):
 		return known // a later request has found out more
 	case known.isUnsaved() && (f.fault != nil || known.isNewerThan(f.row)):
 		return r.keepItem(f.key, known, f.row)

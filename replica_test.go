@@ -39,7 +39,7 @@ func TestAbsentKeysTakeLittleMemory(t *testing.T) {
 				hits := 0
 				for i := range c.keys {
 					key := fmt.Sprintf("%0*d", c.length, i)
-					r.note(r.begin(true), found{key: key})
+					r.note(r.begin(), true, found{key: key})
 					if _, hit := r.get(key); hit {
 						hits++
 					}

@@ -22,14 +22,6 @@ func receive(namespace string, item ld.VersionedData) *received {
 	return &received{item: item, row: r, id: identify(r, item.GetVersion()), fault: err, found: found{key: r.key}}
 }
 
-// itemOrNil returns the item, or nil.
-func (item *received) itemOrNil() ld.VersionedData {
-	if item == nil {
-		return nil
-	}
-	return item.item
-}
-
 // keep stores an item that an update brings: from now on it is served, and waits to be written. It returns false if
 // nothing is to be done, or if what is known of the table is as new. It also returns the record that holds from now on.
 func (r *replica) keep(item *received) (rec *record, kept bool) {
@@ -61,13 +53,18 @@ func (r *replica) keepReceived(known *record, item *received) *record {
 	return rec
 }
 
-// keepAll stores the items of an Init in the same way, and that there are no others. It returns the number of changes
-// so far.
+// keepAll stores the items of an Init in the same way, and that there are no others. One that the table was last seen to
+// have need not wait. It returns the number of changes so far.
 func (r *replica) keepAll(items map[string]*received) (since uint64) {
 	r.mu.Lock()
 	defer r.unlock()
 	for key, item := range items {
-		if known := r.record(key); known.isAbsent() || known.state == malformed || known.version() <= item.item.GetVersion() {
+		switch known := r.record(key); {
+		case known.isSaved(item):
+			rec := *known
+			rec.own = true
+			r.records.Store(key, &rec)
+		case known.isAbsent() || known.state == malformed || known.version() <= item.item.GetVersion():
 			r.keepReceived(known, item)
 		}
 	}
@@ -78,6 +75,28 @@ func (r *replica) keepAll(items map[string]*received) (since uint64) {
 	}
 	r.complete.Store(&completeSet{expires: r.expiry(r.complete.Load() == nil)})
 	return r.changes
+}
+
+// isSaved reports whether the table was last seen to have an item, which is known. The record may be nil.
+func (rec *record) isSaved(item *received) bool {
+	return rec != nil && rec.state == saved && rec.item != nil && rec.row == item.id
+}
+
+// noteStored stores which items of an Init that failed the table has all the same, and which rows that are missing an
+// earlier request had seen.
+func (r *replica) noteStored(since uint64, items map[string]*received, missing map[string]row, isCompared bool) {
+	r.mu.Lock()
+	defer r.unlock()
+	for key, item := range items {
+		_, isMissing := missing[key]
+		switch known := r.record(key); {
+		case item.fault != nil:
+		case !isMissing:
+			r.merge(since, found{key: key, row: item.id, item: item.item})
+		case isCompared && known.isSaved(item):
+			r.keepReceived(known, item)
+		}
+	}
 }
 
 // leaveOut stores that an Init has left out a row. What this process has put there is to be deleted; what others have
@@ -118,7 +137,7 @@ func (r *replica) replace(since uint64, items map[string]*received) {
 		}
 		r.put(key, known, rec)
 		if item.fault != nil {
-			r.merge(moment{r.changes, true}, item.found)
+			r.merge(r.changes, item.found)
 		}
 	}
 	for key, known := range r.records.All() {
@@ -133,16 +152,6 @@ func (r *replica) replace(since uint64, items map[string]*received) {
 	r.changes++
 	r.replaced = r.changes
 	r.complete.Store(&completeSet{expires: expires})
-	r.fill()
-}
-
-// see stores that the table has a row, whose item may wait all the same.
-func (r *replica) see(key string, row rowID) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if known := r.record(key); known != nil && known.state == waits {
-		r.keepItem(key, known, row)
-	}
 }
 
 // refuse stores that DynamoDB can't hold an item, unless there is another one by now.

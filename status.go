@@ -1,12 +1,6 @@
 package lddynamodb
 
-import (
-	"sync"
-	"time"
-)
-
-// unsavedPause is the least pause between two calls of a listener that differ in the number of unsaved items only.
-const unsavedPause = time.Second
+import "sync"
 
 // A StoreStatus is the state of a store and its table. See StatusListener.
 type StoreStatus struct {
@@ -24,7 +18,6 @@ type StoreStatus struct {
 type told struct {
 	mu      sync.Mutex
 	status  StoreStatus
-	at      time.Time
 	telling bool // the listener is still being called
 }
 
@@ -58,11 +51,7 @@ func (s *store) tellStatus() {
 	s.told.mu.Lock()
 	defer s.told.mu.Unlock()
 	status := s.status()
-	before := StoreStatus{status.Available, status.Err, s.told.status.Unsaved}
-	if before == s.told.status && time.Since(s.told.at) < unsavedPause {
-		return
-	}
-	s.told.status, s.told.at, s.told.telling = status, time.Now(), true
+	s.told.status, s.told.telling = status, true
 	go func() {
 		if !s.isClosed() {
 			s.statusListener(status)

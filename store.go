@@ -201,7 +201,7 @@ func (s *store) load(r *replica, key string, pages *atomic.Int64) (value any, er
 	}
 	key = strings.Clone(key) // it may be a small part of something large
 	for consistent := !s.eventualReads; ; consistent = true {
-		since := r.begin(consistent)
+		since := r.begin()
 		f, err := s.find(s.ctx, s.outage.run, r, key, consistent)
 		if known := r.record(key); err == nil && f.row.isNone() && known != nil && known.state == saved && !known.row.isNone() {
 			_, err = s.checkDataSet()
@@ -209,7 +209,7 @@ func (s *store) load(r *replica, key string, pages *atomic.Int64) (value any, er
 		if err != nil {
 			return nil, err
 		}
-		if item, ok := r.note(since, f); ok {
+		if item, ok := r.note(since, consistent, f); ok {
 			s.wake() // it may have taken the place of an unsaved item
 			return item, nil
 		}
@@ -218,7 +218,7 @@ func (s *store) load(r *replica, key string, pages *atomic.Int64) (value any, er
 
 func (s *store) loadAll(r *replica, pages *atomic.Int64) (map[string]ld.VersionedData, error) {
 	for consistent := !s.eventualReads; ; consistent = true {
-		since := r.begin(consistent)
+		since := r.begin()
 		rows := make([]found, 0, r.totals().present)
 		err := s.query(s.ctx, r.namespace, consistent, func(page []row) {
 			pages.Add(1)
@@ -232,7 +232,7 @@ func (s *store) loadAll(r *replica, pages *atomic.Int64) (map[string]ld.Versione
 		if err != nil {
 			return nil, err
 		}
-		if items, ok := r.noteAll(since, rows); ok {
+		if items, ok := r.noteAll(since, consistent, rows); ok {
 			s.wake()
 			return items, nil
 		}
@@ -263,13 +263,10 @@ func (s *store) getRow(ctx context.Context, run runner, key rowKey, consistent b
 	return response, err
 }
 
-// query reads all rows of a partition, and calls a function with those of each page in turn, while it asks for the next
-// one. The rows are valid during the call.
+// query reads all rows of a partition, and calls a function with those of each page in turn, which are valid during the
+// call.
 func (s *store) query(ctx context.Context, namespace string, consistent bool, page func([]row)) error {
-	var earlier sync.WaitGroup // the page before
-	defer earlier.Wait()
-	next := ""
-	for {
+	for next := ""; ; {
 		var response *response
 		err := s.outage.run(ctx, target{query, rowKey{namespace: namespace}}, func() (err error) {
 			response, err = s.table.query(ctx, namespace, consistent, next, 0)
@@ -278,12 +275,9 @@ func (s *store) query(ctx context.Context, namespace string, consistent bool, pa
 		if err != nil {
 			return err
 		}
+		page(response.rows)
 		next = response.next
-		earlier.Wait()
-		earlier.Go(func() {
-			defer response.release()
-			page(response.rows)
-		})
+		response.release()
 		if next == "" {
 			return nil
 		}

@@ -2,7 +2,6 @@ package lddynamodb
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -99,14 +98,7 @@ func (s *store) lookAtStart(isDaemon bool) {
 		return
 	}
 	if inited, err := s.isInited(s.ctx, s.outage.ask); err == nil && !inited {
-		s.loggers.Warnf("Table %q holds no data set%s: no process that is connected to LaunchDarkly has "+
-			"filled it yet, or the table's name, the region or the prefix is wrong", s.table.name, s.underPrefix())
+		s.loggers.Warnf("Table %q holds no data set under the prefix %q: no process that is connected to LaunchDarkly has "+
+			"filled it yet, or the table's name, the region or the prefix is wrong", s.table.name, s.prefix)
 	}
-}
-
-func (s *store) underPrefix() string {
-	if s.prefix == "" {
-		return ""
-	}
-	return fmt.Sprintf(" under the prefix %q", s.prefix)
 }

@@ -3,10 +3,32 @@ package lddynamodb
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
 
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/service/dynamodb"
 	"golang.org/x/sync/errgroup"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
+)
+
+const (
+	// maxBatchRequests is DynamoDB's limit for a BatchWriteItem.
+	maxBatchRequests = 25
+	// maxBatchBytes keeps a batch well under DynamoDB's limit of 16 MB: as JSON inside JSON, an item can be sent at
+	// twice its size.
+	maxBatchBytes = 4 << 20
+	// maxParallelBatches hides the latency of requests. 600 rows on their way at once are a small part of what a new
+	// on-demand table takes in a second.
+	maxParallelBatches = 24
+
+	// maxFruitlessAttempts in a row, of which none stored a row, end a write. With these delays that is ten seconds on
+	// average.
+	maxFruitlessAttempts = 10
+	minBackoff           = 50 * time.Millisecond
+	maxBackoff           = 5 * time.Second
 )
 
 // InitCollectionsInternal makes the table hold just these items of their kinds. They are served before they are
@@ -65,7 +87,7 @@ func (s *store) init(ctx context.Context, plan []*kindPlan) error {
 	}
 	if err != nil {
 		for _, p := range plan {
-			p.noteStored()
+			p.replica.noteStored(p.since, p.items, p.rows, p.isCompared)
 		}
 		return fmt.Errorf("stored %d of %d changed items: %w", written+deleted, written+deleted+left, err)
 	}
@@ -76,21 +98,6 @@ func (s *store) init(ctx context.Context, plan []*kindPlan) error {
 	s.loggers.Infof("Init of table %q with %d items: wrote %d, deleted %d, left %d alone",
 		s.table.name, items, written, deleted, items-written)
 	return nil
-}
-
-// noteStored notes which rows the table has after an Init that failed, so that what waits of them need not be written
-// again, and nothing else counts as written.
-func (p *kindPlan) noteStored() {
-	for key, item := range p.items {
-		_, isMissing := p.rows[key]
-		switch {
-		case item.fault != nil:
-		case !isMissing:
-			p.replica.see(key, item.id)
-		case p.isCompared:
-			p.replica.see(key, rowID{})
-		}
-	}
 }
 
 // carryOut writes what differs from the table, in an order that other processes can rely on: each kind after the one
@@ -157,13 +164,19 @@ func (p *kindPlan) compareRow(stored row) {
 // writeKinds writes each wave when the one before it is in the table, and deletes obsolete rows at the end.
 func (s *store) writeKinds(ctx context.Context, plan []*kindPlan) error {
 	for _, p := range plan {
-		for _, wave := range waves(p.rows, func(key string) ld.VersionedData { return p.items[key].itemOrNil() }) {
+		for _, wave := range waves(p.items, func(item *received) ld.VersionedData { return item.item }) {
 			writer := batchWriter{store: s, plan: p}
-			if err := writer.write(ctx, wave); err != nil {
+			var rows []row
+			for _, item := range wave {
+				if _, isMissing := p.rows[item.row.key]; isMissing {
+					rows = append(rows, item.row)
+				}
+			}
+			if err := writer.write(ctx, rows); err != nil {
 				return err
 			}
 			p.written += int(writer.stored.Load())
-			for _, r := range wave {
+			for _, r := range rows {
 				delete(p.rows, r.key)
 			}
 		}
@@ -178,37 +191,133 @@ func (s *store) writeKinds(ctx context.Context, plan []*kindPlan) error {
 	return nil
 }
 
-// waves divides what is to be written, by key, so that each flag is in a later wave than the flags among them that are
-// its prerequisites, or theirs. Other kinds make one wave.
-func waves[T any](changed map[string]T, item func(key string) ld.VersionedData) [][]T {
+// waves divides items by their keys, so that each flag is in a later wave than its prerequisites. Other kinds make one
+// wave.
+func waves[T any](items map[string]T, itemOf func(T) ld.VersionedData) (waves [][]T) {
 	known := make(map[string]int)
 	// depthOf follows no prerequisite that leads back to a flag whose depth it is just finding out: in a cycle, which
-	// has no order, that one edge is left out. Flags that are not to be written take no wave: they are in the table.
+	// has no order, that one edge is left out.
 	var depthOf func(key string) int
 	depthOf = func(key string) int {
-		if depth, ok := known[key]; ok {
+		item, isItem := items[key]
+		if depth, ok := known[key]; ok || !isItem {
 			return depth
 		}
 		known[key] = 0
-		depth := 0
-		if flag, ok := item(key).(*ld.FeatureFlag); ok {
+		depth := 1
+		if flag, ok := itemOf(item).(*ld.FeatureFlag); ok {
 			for _, prerequisite := range flag.Prerequisites {
-				depth = max(depth, depthOf(prerequisite.Key))
+				depth = max(depth, 1+depthOf(prerequisite.Key))
 			}
-		}
-		if _, ok := changed[key]; ok {
-			depth++
 		}
 		known[key] = depth
 		return depth
 	}
-	var waves [][]T
-	for key, change := range changed {
+	for key, item := range items {
 		depth := depthOf(key)
 		for len(waves) < depth {
 			waves = append(waves, nil)
 		}
-		waves[depth-1] = append(waves[depth-1], change)
+		waves[depth-1] = append(waves[depth-1], item)
 	}
 	return waves
+}
+
+// A batchWriter writes rows of a kind without conditions and in no order, as fast as DynamoDB takes them. What DynamoDB
+// throttles it sends again for as long as any row gets through, whichever batch that is in.
+type batchWriter struct {
+	store  *store
+	plan   *kindPlan
+	stored atomic.Int64
+}
+
+// write sends rows in parallel batches and returns when all are stored that DynamoDB doesn't call invalid. A row
+// without an item is deleted.
+func (w *batchWriter) write(ctx context.Context, rows []row) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxParallelBatches)
+	for len(rows) > 0 {
+		n := batchLength(rows)
+		batch := rows[:n]
+		rows = rows[n:]
+		group.Go(func() error { return w.writeBatch(ctx, batch) })
+	}
+	return group.Wait()
+}
+
+// writeBatch writes a batch. DynamoDB refuses a whole batch for one invalid row, so each half is tried alone until that
+// is found.
+func (w *batchWriter) writeBatch(ctx context.Context, rows []row) error {
+	err := w.sendUntilStored(ctx, writeRequests(rows))
+	switch n := len(rows); {
+	case !isInvalidItem(err):
+		return err
+	case n > 1:
+		if err := w.writeBatch(ctx, rows[:n/2]); err != nil {
+			return err
+		}
+		return w.writeBatch(ctx, rows[n/2:])
+	case rows[0].item == nil:
+		return err // a delete has no item that might be invalid
+	}
+	w.plan.replica.refuse(w.plan.items[rows[0].key], err)
+	return nil
+}
+
+// batchLength returns how many of the first rows make one batch.
+func batchLength(rows []row) int {
+	size := 0
+	for i, r := range rows {
+		size += r.size()
+		if i == maxBatchRequests || (i > 0 && size > maxBatchBytes) {
+			return i
+		}
+	}
+	return len(rows)
+}
+
+func writeRequests(rows []row) []*dynamodb.WriteRequest {
+	requests := make([]*dynamodb.WriteRequest, len(rows))
+	for i, r := range rows {
+		if r.item == nil {
+			requests[i] = &dynamodb.WriteRequest{DeleteRequest: &dynamodb.DeleteRequest{Key: r.rowKey.attributes()}}
+		} else {
+			requests[i] = &dynamodb.WriteRequest{PutRequest: &dynamodb.PutRequest{Item: r.attributes()}}
+		}
+	}
+	return requests
+}
+
+// sendUntilStored sends a batch until nothing of it is unprocessed.
+func (w *batchWriter) sendUntilStored(ctx context.Context, batch []*dynamodb.WriteRequest) error {
+	of := target{batchWriteItem, rowKey{namespace: w.plan.replica.namespace}}
+	stored := w.stored.Load()
+	for fruitless := 1; ; fruitless++ {
+		var unprocessed []*dynamodb.WriteRequest
+		var throttled error // no failure yet
+		err := w.store.outage.run(ctx, of, func() (err error) {
+			unprocessed, err = w.store.table.batchWrite(ctx, of.namespace, batch)
+			if isThrottle(err) {
+				throttled, err = err, nil
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		w.stored.Add(int64(len(batch) - len(unprocessed)))
+		if batch = unprocessed; len(batch) == 0 {
+			return nil
+		}
+		if now := w.stored.Load(); now > stored {
+			stored, fruitless = now, 1
+		}
+		if fruitless == maxFruitlessAttempts {
+			return fmt.Errorf("gave up after %d attempts without progress: %w", maxFruitlessAttempts, throttled)
+		}
+		// Exponentially longer after each fruitless attempt, with full jitter.
+		if err := aws.SleepWithContext(ctx, rand.N(min(minBackoff<<fruitless, maxBackoff))); err != nil {
+			return err
+		}
+	}
 }

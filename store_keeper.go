@@ -121,9 +121,9 @@ func (s *store) writeLate() (failed error) {
 	if !s.isWaiting() || s.outage.ofTable() != nil {
 		return nil
 	}
-	isIntact, unknown := s.checkDataSet() // are the rows still there that were seen?
+	isIntact, unknown := s.checkDataSet() // if not, more waits
 	for _, r := range s.replicasInOrder() {
-		failed = cmp.Or(failed, s.writeKindLate(r, isIntact))
+		failed = cmp.Or(failed, s.writeKindLate(r))
 	}
 	if failed = cmp.Or(failed, unknown); failed != nil || !s.data.initWaits.Load() {
 		return failed
@@ -146,15 +146,14 @@ func (s *store) writeLate() (failed error) {
 
 // writeKindLate writes what waits of a kind, in the order of an Init. If the first item is refused for a reason
 // that concerns all, the others need not be tried.
-func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
+func (s *store) writeKindLate(r *replica) (failed error) {
 	of := target{putItem, rowKey{namespace: r.namespace}}
 	if known := s.outage.fact(of); known != nil && !known.isDue() {
 		return known.err
 	}
-	items := r.waiting()
-	for i, wave := range waves(items, func(key string) ld.VersionedData { return items[key].itemOrNil() }) {
+	for i, wave := range waves(r.waiting(), func(rec *record) ld.VersionedData { return rec.item }) {
 		if i == 0 {
-			failed = s.writeItemLate(s.outage.try, r, wave[0], isIntact)
+			failed = s.writeItemLate(s.outage.try, r, wave[0])
 			if s.outage.fact(of) != nil {
 				return failed
 			}
@@ -163,7 +162,7 @@ func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
 		var group errgroup.Group
 		group.SetLimit(maxParallelBatches)
 		for _, waiting := range wave {
-			group.Go(func() error { return s.writeItemLate(s.outage.run, r, waiting, isIntact) })
+			group.Go(func() error { return s.writeItemLate(s.outage.run, r, waiting) })
 		}
 		failed = cmp.Or(failed, group.Wait())
 	}
@@ -171,16 +170,11 @@ func (s *store) writeKindLate(r *replica, isIntact bool) (failed error) {
 }
 
 // writeItemLate writes an item if it still waits.
-func (s *store) writeItemLate(run runner, r *replica, waiting *record, isIntact bool) error {
+func (s *store) writeItemLate(run runner, r *replica, waiting *record) error {
 	return s.ifNoInit(func() error {
 		item := receive(r.namespace, waiting.item)
-		key := item.row.key
-		known := r.record(key)
+		known := r.record(item.row.key)
 		if known == nil || known.state != waits || known.change != waiting.change {
-			return nil
-		}
-		if isIntact && known.row.hash == item.id.hash {
-			r.noteWrite(moment{known.change, true}, found{key: key, row: item.id, item: known.item})
 			return nil
 		}
 		stored, err := s.put(s.ctx, run, r, item, known)

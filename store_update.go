@@ -91,9 +91,9 @@ func (s *store) unsavedError(what string, err error) error {
 // put writes an item unless the table has a row of the same version or a newer one, and notes which of the two the
 // table has then. If the write is refused, but the row that it then reads is older or gone, it tries again.
 func (s *store) put(ctx context.Context, run runner, r *replica, item *received, waiting *record) (stored bool, err error) {
-	since := r.begin(true)
+	since := r.begin()
 	if waiting.state == waits {
-		since.changes = waiting.change
+		since = waiting.change
 	}
 	for range maxPuts {
 		err := run(ctx, target{putItem, item.row.rowKey}, func() (err error) {

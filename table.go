@@ -159,20 +159,17 @@ func (t *table) call(ctx context.Context, of target, send func(*attempt) error) 
 		return &a.response, nil
 	}
 	a.response.release()
-	isOfCredentials := a.signing
+	failure := &tableError{target: of, table: t.name, cause: err, ofCredentials: a.unsigned}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		if client, isOwn := t.client.(*dynamodb.DynamoDB); isOwn && client.Config.HTTPClient != nil {
 			client.Config.HTTPClient.CloseIdleConnections() // if this one was dead, others may be
 		}
+		failure.after = time.Since(began)
 		if a.lastErr != nil {
-			err, isOfCredentials = a.lastErr, false // the AWS SDK says only that the call was canceled
+			failure.cause, failure.ofCredentials = a.lastErr, false // the AWS SDK says only that the call was canceled
 		}
-		err = &timeoutError{time.Since(began), err}
 	}
-	if isOfCredentials {
-		err = &credentialsError{err}
-	}
-	return nil, &tableError{of, t.name, err}
+	return nil, failure
 }
 
 // recovered does work of the application's client or kinds, whose panic is an error.
@@ -193,7 +190,7 @@ type attempt struct {
 	response response
 
 	request.Retryer       // the client's own
-	signing         bool  // it was never signed, for want of credentials
+	unsigned        bool  // it was never signed, for want of credentials
 	lastErr         error // of the latest request that failed, before a retry
 	unconnected     int   // how many requests found no connection
 }
@@ -235,7 +232,7 @@ func (a *attempt) ShouldRetry(failed *request.Request) bool {
 // completed looks whether the request got any credentials, and has those that AWS refuses got anew. The AWS SDK does
 // that only if they have expired, and before it tries again.
 func (a *attempt) completed(r *request.Request) {
-	a.signing = r.Error != nil && r.SignedHeaderVals == nil
+	a.unsigned = r.Error != nil && r.SignedHeaderVals == nil
 	if code, _ := awsCode(r.Error); r.Config.Credentials != nil && slices.Contains(refusedCredentials, code) {
 		r.Config.Credentials.Expire()
 	}
