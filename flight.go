@@ -35,24 +35,21 @@ type flightKey struct {
 // wait waits for the end of the read, and reports whether it came. It gives up when the answer, or the next page, takes
 // too long.
 func (f *flight) wait() bool {
-	timer := time.NewTimer(time.Until(f.began.Add(f.patience())))
-	defer timer.Stop()
-	for pages := f.pages.Load(); ; {
+	for pages, began := f.pages.Load(), f.began; ; began = time.Now() {
 		select {
 		case <-f.done:
 			return true
-		case <-timer.C:
-			now := f.pages.Load()
-			if now == pages {
-				select {
-				case <-f.done: // both at once
-					return true
-				default:
-					return false
-				}
-			}
+		case <-time.After(time.Until(began.Add(f.patience()))):
+		}
+		if now := f.pages.Load(); now != pages {
 			pages = now
-			timer.Reset(f.patience())
+			continue
+		}
+		select {
+		case <-f.done: // both at once
+			return true
+		default:
+			return false
 		}
 	}
 }

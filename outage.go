@@ -30,7 +30,6 @@ type outage struct {
 
 	facts   atomic.Pointer[[]fact] // never changed in place
 	answers atomic.Int64           // of DynamoDB so far
-	written atomic.Int64           // items that had to wait, in this outage
 
 	mu      sync.Mutex
 	refuted time.Time // when last a fact of the table was over before it was confirmed
@@ -103,27 +102,30 @@ func (o *outage) ofTable() *fact {
 	return nil
 }
 
+// A runner makes a request to the table: run, try or ask.
+type runner func(ctx context.Context, of target, request func() (*response, error)) (*response, error)
+
 // run makes a request unless it is known to fail.
-func (o *outage) run(ctx context.Context, of target, request func() error) error {
-	return o.ask(ctx, of, func() error { return o.try(ctx, of, request) })
+func (o *outage) run(ctx context.Context, of target, request func() (*response, error)) (*response, error) {
+	return o.ask(ctx, of, func() (*response, error) { return o.try(ctx, of, request) })
 }
 
 // ask does the same for a request whose result says nothing about others.
-func (o *outage) ask(_ context.Context, of target, request func() error) error {
+func (o *outage) ask(_ context.Context, of target, request func() (*response, error)) (*response, error) {
 	if f := o.fact(of); f != nil {
-		return f.errorOf(of)
+		return nil, f.errorOf(of)
 	}
 	return request()
 }
 
 // try makes a request even if it is known to fail. Nothing is learned if the caller gave up.
-func (o *outage) try(ctx context.Context, of target, request func() error) error {
+func (o *outage) try(ctx context.Context, of target, request func() (*response, error)) (*response, error) {
 	answers := o.answers.Load()
-	err := request()
+	response, err := request()
 	if ctx.Err() == nil {
 		o.note(of, answers, err)
 	}
-	return err
+	return response, err
 }
 
 // note learns from the result of a request. The number of answers is the one when it began.
@@ -202,7 +204,6 @@ func (o *outage) confirm(before []fact, unwritten error) {
 	case cause == nil:
 	case o.cause == nil:
 		text, o.began, o.warned = "can't be used", now, now
-		o.written.Store(0)
 	case now.Sub(o.warned) >= reminderPause:
 		text, o.warned = fmt.Sprintf("still can't be used, after %s", now.Sub(o.began).Round(time.Second)), now
 	}
@@ -222,8 +223,7 @@ func (o *outage) end() {
 	o.cause = nil
 	o.mu.Unlock()
 	if wasOutage {
-		o.loggers.Warnf("Table %q can be used again, after %s; items that were written late: %d",
-			o.table, lasted.Round(time.Millisecond), o.written.Load())
+		o.loggers.Warnf("Table %q can be used again, after %s", o.table, lasted.Round(time.Millisecond))
 	}
 }
 

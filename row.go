@@ -180,8 +180,6 @@ func describeJSONError(err error) string {
 	var badType *json.UnmarshalTypeError
 	var badSyntax *json.SyntaxError
 	switch {
-	case errors.As(err, &badType) && badType.Field == "":
-		return "its JSON isn't an object"
 	case errors.As(err, &badType):
 		return fmt.Sprintf("its JSON has a wrong type at field %q, where %s is expected", badType.Field, badType.Type)
 	case errors.As(err, &badSyntax):

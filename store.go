@@ -34,8 +34,9 @@ type store struct {
 	flights  flights
 	data     dataSetState
 	writes   writes
-	keeper   keeper
 	told     told
+
+	isKeeping atomic.Bool
 
 	ctx         context.Context // done when the store is closed
 	cancel      context.CancelFunc
@@ -58,9 +59,12 @@ func newStore(table *table, o *options, loggers ldlog.Loggers) *store {
 	return s
 }
 
-// successor returns the store that answers one call after this one is closed: it keeps nothing, does nothing in the
-// background, and reports what the table refuses.
-func (s *store) successor() *store {
+// orSuccessor returns the store that answers a call: this one or, when it is closed, one for this call alone, which keeps
+// nothing, does nothing in the background, and reports what the table refuses.
+func (s *store) orSuccessor() *store {
+	if !s.isClosed() {
+		return s
+	}
 	next := newStore(s.table, &options{prefix: s.prefix, reportsUnsaved: true}, s.loggers)
 	next.isSuccessor = true
 	return next
@@ -92,9 +96,7 @@ func (s *store) GetDiagnosticsComponentTypeName() string { return "DynamoDB" }
 
 // GetInternal returns an item from memory, or reads it.
 func (s *store) GetInternal(kind ld.VersionedDataKind, key string) (ld.VersionedData, error) {
-	if s.isClosed() {
-		return s.successor().GetInternal(kind, key)
-	}
+	s = s.orSuccessor()
 	r := s.replica(kind)
 	if item, hit := r.get(key); hit {
 		return item, nil
@@ -120,9 +122,7 @@ func (s *store) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 
 // GetAllInternal returns all items of a kind from memory, or reads them.
 func (s *store) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.VersionedData, error) {
-	if s.isClosed() {
-		return s.successor().GetAllInternal(kind)
-	}
+	s = s.orSuccessor()
 	r := s.replica(kind)
 	known, fresh := r.all()
 	if fresh {
@@ -239,9 +239,6 @@ func (s *store) loadAll(r *replica, pages *atomic.Int64) (map[string]ld.Versione
 	}
 }
 
-// A runner makes a request to the table: outage.run, outage.try or outage.ask.
-type runner func(ctx context.Context, of target, request func() error) error
-
 // find reads a row.
 func (s *store) find(ctx context.Context, run runner, r *replica, key string, consistent bool) (found, error) {
 	response, err := s.getRow(ctx, run, rowKey{r.namespace, key}, consistent)
@@ -255,22 +252,16 @@ func (s *store) find(ctx context.Context, run runner, r *replica, key string, co
 	return r.decode(response.rows[0]), nil
 }
 
-func (s *store) getRow(ctx context.Context, run runner, key rowKey, consistent bool) (response *response, err error) {
-	err = run(ctx, target{getItem, key}, func() (err error) {
-		response, err = s.table.get(ctx, key, consistent)
-		return err
-	})
-	return response, err
+func (s *store) getRow(ctx context.Context, run runner, key rowKey, consistent bool) (*response, error) {
+	return run(ctx, target{getItem, key}, func() (*response, error) { return s.table.get(ctx, key, consistent) })
 }
 
 // query reads all rows of a partition, and calls a function with those of each page in turn, which are valid during the
 // call.
 func (s *store) query(ctx context.Context, namespace string, consistent bool, page func([]row)) error {
 	for next := ""; ; {
-		var response *response
-		err := s.outage.run(ctx, target{query, rowKey{namespace: namespace}}, func() (err error) {
-			response, err = s.table.query(ctx, namespace, consistent, next, 0)
-			return err
+		response, err := s.outage.run(ctx, target{query, rowKey{namespace: namespace}}, func() (*response, error) {
+			return s.table.query(ctx, namespace, consistent, next, 0)
 		})
 		if err != nil {
 			return err

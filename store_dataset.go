@@ -25,9 +25,7 @@ func (s *store) InitializedInternal() bool {
 	if s.data.known.Load() {
 		return true
 	}
-	if s.isClosed() {
-		return s.successor().InitializedInternal()
-	}
+	s = s.orSuccessor()
 	_, _, _ = s.data.reads.Do("", func() (any, error) {
 		if s.data.known.Load() || isFresh(s.data.askAgain.Load(), DefaultCacheTTL, time.Now().UnixNano()) {
 			return nil, nil

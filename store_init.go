@@ -34,9 +34,7 @@ const (
 // InitCollectionsInternal makes the table hold just these items of their kinds. They are served before they are
 // written, and wait as a whole if that fails.
 func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) error {
-	if s.isClosed() {
-		return s.successor().InitCollectionsInternal(collections)
-	}
+	s = s.orSuccessor()
 	plan := make([]*kindPlan, len(collections))
 	for i, collection := range collections {
 		plan[i] = newKindPlan(s.replica(collection.Kind), collection.Items)
@@ -59,9 +57,8 @@ type kindPlan struct {
 	since    uint64 // the changes of the replica so far when the Init began
 	items    map[string]*received
 	rows     map[string]row // still to be written
-	obsolete []row          // still to be deleted, so without items
+	obsolete []row          // to be deleted, so without items
 	written  int
-	deleted  int
 
 	isCompared bool // with all rows of the table
 }
@@ -80,19 +77,16 @@ func newKindPlan(r *replica, items []ld.VersionedData) *kindPlan {
 
 // init carries out the plans for all kinds.
 func (s *store) init(ctx context.Context, plan []*kindPlan) error {
-	err := s.carryOut(ctx, plan)
-	items, written, deleted, left := 0, 0, 0, 0
-	for _, p := range plan {
-		items, written, deleted, left = items+len(p.items), written+p.written, deleted+p.deleted, left+len(p.rows)+len(p.obsolete)
-	}
-	if err != nil {
+	if err := s.carryOut(ctx, plan); err != nil {
 		for _, p := range plan {
 			p.replica.noteStored(p.since, p.items, p.rows, p.isCompared)
 		}
-		return fmt.Errorf("stored %d of %d changed items: %w", written+deleted, written+deleted+left, err)
+		return err
 	}
+	items, written, deleted := 0, 0, 0
 	for _, p := range plan {
 		p.replica.replace(p.since, p.items)
+		items, written, deleted = items+len(p.items), written+p.written, deleted+len(p.obsolete)
 	}
 	s.data.initWaits.Store(false)
 	s.loggers.Infof("Init of table %q with %d items: wrote %d, deleted %d, left %d alone",
@@ -130,7 +124,7 @@ func (s *store) carryOut(ctx context.Context, plan []*kindPlan) error {
 
 func (s *store) putInited(ctx context.Context, run runner) error {
 	key := s.initedKey()
-	err := run(ctx, target{putItem, key}, func() error { return s.table.putInited(ctx, key) })
+	_, err := run(ctx, target{putItem, key}, func() (*response, error) { return nil, s.table.putInited(ctx, key) })
 	if err == nil {
 		s.data.isMissing.Store(false)
 	}
@@ -186,7 +180,6 @@ func (s *store) writeKinds(ctx context.Context, plan []*kindPlan) error {
 		if err := writer.write(ctx, p.obsolete); err != nil {
 			return err
 		}
-		p.deleted, p.obsolete = len(p.obsolete), nil
 	}
 	return nil
 }
@@ -295,12 +288,12 @@ func (w *batchWriter) sendUntilStored(ctx context.Context, batch []*dynamodb.Wri
 	for fruitless := 1; ; fruitless++ {
 		var unprocessed []*dynamodb.WriteRequest
 		var throttled error // no failure yet
-		err := w.store.outage.run(ctx, of, func() (err error) {
+		_, err := w.store.outage.run(ctx, of, func() (_ *response, err error) {
 			unprocessed, err = w.store.table.batchWrite(ctx, of.namespace, batch)
 			if isThrottle(err) {
 				throttled, err = err, nil
 			}
-			return err
+			return nil, err
 		})
 		if err != nil {
 			return err

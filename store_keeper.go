@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,33 +21,12 @@ const (
 	probeKey = "$probe"
 )
 
-// A keeper is the store's one goroutine. It lives while a failure is known, something waits to be written or the
-// status listener is to be told.
-type keeper struct {
-	mu        sync.Mutex
-	isRunning atomic.Bool
-}
-
-// wake starts the keeper if there is work for it.
+// wake starts the keeper if there is work for it and it isn't running. It is the store's one goroutine. It lives while a
+// failure is known, something waits to be written or the status listener is to be told.
 func (s *store) wake() {
-	if s.isSuccessor || s.keeper.isRunning.Load() {
-		return
+	if !s.isSuccessor && s.hasWork() && s.isKeeping.CompareAndSwap(false, true) {
+		s.background.start(s.keep)
 	}
-	s.keeper.mu.Lock()
-	defer s.keeper.mu.Unlock()
-	if !s.keeper.isRunning.Load() && s.hasWork() {
-		s.keeper.isRunning.Store(s.background.start(s.keep))
-	}
-}
-
-// rest ends the keeper if there is no work.
-func (s *store) rest() bool {
-	s.keeper.mu.Lock()
-	defer s.keeper.mu.Unlock()
-	s.keeper.isRunning.Store(false) // first, so that whoever brings work from now on wakes it
-	hasWork := s.hasWork()
-	s.keeper.isRunning.Store(hasWork)
-	return !hasWork
 }
 
 func (s *store) hasWork() bool {
@@ -64,7 +41,9 @@ func (s *store) keep() {
 			return
 		}
 		s.keepOnce()
-		if s.rest() {
+		if !s.hasWork() {
+			s.isKeeping.Store(false)
+			s.wake() // for work that has just come
 			return
 		}
 	}
@@ -97,22 +76,14 @@ func (s *store) look(f fact) {
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
 	of := target{getItem, rowKey{f.namespace, probeKey}}
+	request := func() (*response, error) { return s.table.get(ctx, of.rowKey, true) }
 	if f.action == query && !f.doubted {
 		of = target{query, rowKey{namespace: f.namespace}}
+		request = func() (*response, error) { return s.table.query(ctx, of.namespace, true, "", 1) }
 	}
-	_ = s.outage.try(s.ctx, of, func() error {
-		var found *response
-		var err error
-		if of.action == query {
-			found, err = s.table.query(ctx, of.namespace, true, "", 1)
-		} else {
-			found, err = s.table.get(ctx, of.rowKey, true)
-		}
-		if err == nil {
-			found.release()
-		}
-		return err
-	})
+	if found, err := s.outage.try(s.ctx, of, request); err == nil {
+		found.release()
+	}
 }
 
 // writeLate tries once to write each item that waits, and returns the first error. What one kind waits for does
@@ -177,11 +148,7 @@ func (s *store) writeItemLate(run runner, r *replica, waiting *record) error {
 		if known == nil || known.state != waits || known.change != waiting.change {
 			return nil
 		}
-		stored, err := s.put(s.ctx, run, r, item, known)
-		if stored {
-			s.outage.written.Add(1)
-		}
-		return err
+		return s.put(s.ctx, run, r, item, known)
 	})
 }
 

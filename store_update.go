@@ -29,9 +29,7 @@ type writes struct {
 // UpsertInternal stores an item unless the table has the same version of it or a newer one, and returns what is served
 // from now on. The item is served before it is written, and waits if it can't be.
 func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData) (ld.VersionedData, error) {
-	if s.isClosed() {
-		return s.successor().UpsertInternal(kind, item)
-	}
+	s = s.orSuccessor()
 	r := s.replica(kind)
 	update := receive(r.namespace, item)
 	known, isNew := r.keep(update)
@@ -42,10 +40,7 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 		s.wake()
 		return known.item, nil //nolint:nilerr // it can't be written, or need not be
 	}
-	err := s.inTurn(1, func(ctx context.Context) error {
-		_, err := s.put(ctx, s.outage.run, r, update, known)
-		return err
-	})
+	err := s.inTurn(1, func(ctx context.Context) error { return s.put(ctx, s.outage.run, r, update, known) })
 	if err != nil {
 		err = s.unsavedError(fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version), err)
 	}
@@ -90,19 +85,20 @@ func (s *store) unsavedError(what string, err error) error {
 
 // put writes an item unless the table has a row of the same version or a newer one, and notes which of the two the
 // table has then. If the write is refused, but the row that it then reads is older or gone, it tries again.
-func (s *store) put(ctx context.Context, run runner, r *replica, item *received, waiting *record) (stored bool, err error) {
+func (s *store) put(ctx context.Context, run runner, r *replica, item *received, waiting *record) error {
 	since := r.begin()
 	if waiting.state == waits {
 		since = waiting.change
 	}
 	for range maxPuts {
-		err := run(ctx, target{putItem, item.row.rowKey}, func() (err error) {
+		stored := false
+		_, err := run(ctx, target{putItem, item.row.rowKey}, func() (_ *response, err error) {
 			stored, err = s.table.putIfNewer(ctx, item.row)
-			return err
+			return nil, err
 		})
 		if isInvalidItem(err) {
 			r.refuse(item, err)
-			return false, nil
+			return nil
 		}
 		f := found{key: item.row.key, row: item.id, item: item.item}
 		if err == nil && !stored {
@@ -110,16 +106,16 @@ func (s *store) put(ctx context.Context, run runner, r *replica, item *received,
 		}
 		switch {
 		case err != nil:
-			return false, err
+			return err
 		case f.fault != nil:
 			r.noteWrite(since, f)
 			r.refuse(item, f.fault)
-			return false, nil //nolint:nilerr // the item is kept as unstorable
+			return nil //nolint:nilerr // the item is kept as unstorable
 		case !f.row.isNone() && f.row.version >= item.item.GetVersion():
 			r.noteWrite(since, f)
-			return stored, nil
+			return nil
 		}
 	}
 	r.refuse(item, errors.New("the row in its place is older, but DynamoDB doesn't find that"))
-	return false, nil
+	return nil
 }

@@ -240,7 +240,7 @@ func (m *soakMember) reconnect() {
 		return
 	}
 	m.failures.Add(1)
-	if strings.Contains(err.Error(), "changed items") {
+	if strings.Contains(err.Error(), "BatchWriteItem") {
 		// It failed while it wrote. What was on its way to DynamoDB then may yet
 		// be stored, and must not meet an update.
 		time.Sleep(5 * time.Second)
