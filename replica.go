@@ -311,9 +311,6 @@ func (r *replica) merge(since uint64, f found) *record {
 
 // keepItem stores that a row was seen that does not change what is served.
 func (r *replica) keepItem(key string, known *record, row rowID) *record {
-	if r.ttl == 0 && known.row == row {
-		return known
-	}
 	rec := *known
 	rec.row, rec.expires, rec.late = row, r.expiry(false), false
 	r.records.Store(key, &rec)
@@ -414,9 +411,13 @@ func (r *replica) totals() recordCounts {
 	return r.counts
 }
 
-// canServeAll reports whether all that is known may be served if the table can't be asked and no stale values are
-// served: because it waits to be written, or is fresh.
-func (r *replica) canServeAll() bool {
+// servesAll reports whether what is known may be served as all that there is if the table can't be asked. If no stale
+// values are served, all of it has to wait to be written, or to be fresh.
+func (r *replica) servesAll() bool {
+	isKnown := r.complete.Load() != nil
+	if !isKnown || r.keepsStale {
+		return isKnown
+	}
 	now := time.Now().UnixNano()
 	for _, rec := range r.records.All() {
 		if !rec.isUnsaved() && rec.state != removed && !rec.isAbsent() && !isFresh(rec.expires, r.ttl, now) {

@@ -14,12 +14,11 @@ type received struct {
 	row   row
 	id    rowID
 	fault error // why DynamoDB can't hold the item
-	found found // an item that can't be stored: what an Init has found in its place
 }
 
 func receive(namespace string, item ld.VersionedData) *received {
 	r, err := encodeRow(namespace, item)
-	return &received{item: item, row: r, id: identify(r, item.GetVersion()), fault: err, found: found{key: r.key}}
+	return &received{item: item, row: r, id: identify(r, item.GetVersion()), fault: err}
 }
 
 // keep stores an item that an update brings: from now on it is served, and waits to be written. It returns false if
@@ -136,9 +135,6 @@ func (r *replica) replace(since uint64, items map[string]*received) {
 			rec.expires, expires = 0, 0
 		}
 		r.put(key, known, rec)
-		if item.fault != nil {
-			r.merge(r.changes, item.found)
-		}
 	}
 	for key, known := range r.records.All() {
 		switch {

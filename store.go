@@ -114,7 +114,7 @@ func (s *store) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 		return served, nil
 	case err == nil, known != nil && (r.keepsStale || known.isUnsaved() || known.state == removed):
 		return known.itemOrNil(), nil
-	case r.complete.Load() != nil && (r.keepsStale || (known == nil && r.totals().present > 0 && r.canServeAll())):
+	case known == nil && r.servesAll():
 		return nil, nil // all that there is was known, and this was not there
 	}
 	return nil, err
@@ -133,7 +133,7 @@ func (s *store) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.Version
 		return items.(map[string]ld.VersionedData), nil
 	}
 	known, _ = r.all()
-	if err == nil || (known != nil && (r.keepsStale || r.canServeAll())) {
+	if err == nil || r.servesAll() {
 		return known, nil
 	}
 	return nil, err

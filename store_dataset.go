@@ -37,9 +37,9 @@ func (s *store) InitializedInternal() bool {
 		case err != nil:
 			s.wake()
 		default:
-			pause := s.cacheTTL
-			if pause < 0 || pause > DefaultCacheTTL {
-				pause = DefaultCacheTTL // a process must notice at some time
+			pause := DefaultCacheTTL // a process must notice at some time
+			if s.cacheTTL >= 0 {
+				pause = min(pause, s.cacheTTL)
 			}
 			s.data.askAgain.Store(time.Now().Add(pause).UnixNano())
 		}

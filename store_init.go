@@ -103,17 +103,16 @@ func (s *store) carryOut(ctx context.Context, plan []*kindPlan) error {
 	var reads errgroup.Group
 	reads.Go(func() error {
 		isInited, initedErr = s.isInited(ctx, s.outage.ask)
-		s.data.isMissing.Store(initedErr == nil && !isInited)
 		return nil // what there is to write may be written all the same
 	})
 	for _, p := range plan {
 		reads.Go(func() error { return s.compare(ctx, p) })
 	}
-	err := reads.Wait()
-	if err == nil {
-		err = s.writeKinds(ctx, plan)
+	if err := reads.Wait(); err != nil {
+		return err
 	}
-	if err != nil || isInited {
+	s.data.isMissing.Store(initedErr == nil && !isInited) // else it is still to be found out, and what was seen waits then
+	if err := s.writeKinds(ctx, plan); err != nil || isInited {
 		return err
 	}
 	if initedErr != nil && !isDenial(initedErr) { // writing the row may be allowed
@@ -147,9 +146,7 @@ func (p *kindPlan) compareRow(stored row) {
 	switch {
 	case item == nil:
 		p.obsolete = append(p.obsolete, row{rowKey: stored.rowKey})
-	case item.fault != nil:
-		item.found = p.replica.decode(stored)
-	case stored.holds(p.replica.kind, item.row):
+	case item.fault == nil && stored.holds(p.replica.kind, item.row):
 		item.id = identify(stored, item.item.GetVersion())
 		delete(p.rows, stored.key)
 	}

@@ -204,7 +204,8 @@ func (a *attempt) options() []request.Option {
 	return []request.Option{func(r *request.Request) {
 		a.Retryer, r.Retryer = r.Retryer, a
 		// In the place of the AWS SDK's, so that it comes after the user's own handlers.
-		r.Handlers.Unmarshal.Swap(sdkUnmarshalHandler, request.NamedHandler{Name: sdkUnmarshalHandler, Fn: a.response.unmarshal})
+		const name = "awssdk.jsonrpc.Unmarshal"
+		r.Handlers.Unmarshal.Swap(name, request.NamedHandler{Name: name, Fn: a.response.unmarshal})
 		r.Handlers.Retry.PushFront(a.failed)
 		r.Handlers.Complete.PushBack(a.completed)
 	}}

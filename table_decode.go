@@ -15,12 +15,6 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// sdkUnmarshalHandler is the name of the handler that decodes a response in the AWS SDK.
-const sdkUnmarshalHandler = "awssdk.jsonrpc.Unmarshal"
-
-// maxBodyHint is above any page of DynamoDB's, which has 1 MB before escaping.
-const maxBodyHint = 16 << 20
-
 // responseParsers keep their memory from one response to the next.
 var responseParsers fastjson.ParserPool
 
@@ -53,7 +47,7 @@ func (p *response) unmarshal(r *request.Request) {
 	}
 	defer func() { _ = r.HTTPResponse.Body.Close() }()
 	var body bytes.Buffer
-	body.Grow(int(min(max(r.HTTPResponse.ContentLength, 0), maxBodyHint)) + bytes.MinRead)
+	body.Grow(int(min(max(r.HTTPResponse.ContentLength, 0), 16<<20)) + bytes.MinRead) // no page of DynamoDB's is larger
 	_, err := body.ReadFrom(r.HTTPResponse.Body)
 	if err == nil {
 		err = p.decode(body.Bytes(), r.Data)

@@ -186,7 +186,7 @@ func decodeResponse(client *dynamodb.DynamoDB, body []byte, isQuery bool, into *
 		r, _ = client.QueryRequest(&dynamodb.QueryInput{})
 	}
 	if into != nil {
-		r.Handlers.Unmarshal.Swap(sdkUnmarshalHandler, request.NamedHandler{Name: sdkUnmarshalHandler, Fn: into.unmarshal})
+		r.Handlers.Unmarshal.Swap("awssdk.jsonrpc.Unmarshal", request.NamedHandler{Name: "awssdk.jsonrpc.Unmarshal", Fn: into.unmarshal})
 	}
 	r.HTTPResponse = &http.Response{
 		StatusCode: http.StatusOK, ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
