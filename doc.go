@@ -26,16 +26,14 @@
 //
 // The AWS region and credentials come from the environment and from AWS configuration files, unless [SessionOptions],
 // [ClientConfig] or [DynamoClient] say otherwise. If several LaunchDarkly environments share a table, each needs a
-// [Prefix] of its own.
-//
-// With config.UseLdd set as well, which is called daemon mode, the client only reads the table, for which GetItem and
-// Query are enough. Another process has to keep it up to date.
+// [Prefix] of its own. With config.UseLdd set as well, which is called daemon mode, the client only reads the table, for
+// which GetItem and Query are enough. Another process has to keep it up to date.
 //
 // # Caching
 //
 // A flag that was read or updated is served from memory for 15 seconds, or what [CacheTTL] says. Concurrent misses of
 // the same flag make one request. Updates and Inits of this process are in the cache at once. The map that All returns
-// is the cache's own and must not be changed.
+// is the cache's own and must not be changed. A store that is used after Close asks the table for each call.
 //
 // # Failures
 //
@@ -51,11 +49,8 @@
 // process had written it. A row that this process has never seen stays until the next Init that the table takes. If the
 // table comes back empty, a process that is connected to LaunchDarkly fills it.
 //
-// Two kinds of errors are not outages, because no retry would help. An item that DynamoDB can't hold, because it has
-// more than 400 KB or an impossible key, is served by the process that received it. Of a malformed row, the last known
-// item is served, or nothing. Both are logged once.
-//
-// A store that is used after Close asks the table for each call and keeps nothing.
+// An item that DynamoDB can't hold, because it has more than 400 KB or an impossible key, is served by the process that
+// received it. Of a malformed row, the last known item is served, or nothing. Both are logged once, and are no outages.
 //
 // # Consistency
 //

@@ -19,8 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 )
 
-// A tableError is a request to DynamoDB that failed. Its text says what was being done, on which table, why it failed,
-// and what to do about it.
+// A tableError is a request that failed. Its text says what was being done, on which table, why, and what helps.
 type tableError struct {
 	target
 	table         string

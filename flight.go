@@ -32,8 +32,7 @@ type flightKey struct {
 	key     string
 }
 
-// wait waits for the end of the read, and reports whether it came. It gives up when the answer, or the next page, takes
-// too long.
+// wait waits for the end of the read, and reports whether it came before the answer, or the next page, took too long.
 func (f *flight) wait() bool {
 	for pages, began := f.pages.Load(), f.began; ; began = time.Now() {
 		select {
@@ -64,8 +63,7 @@ func (f *flight) patience() time.Duration {
 
 func (f *flight) isLate() bool { return time.Since(f.began) > f.patience() }
 
-// flights are the reads of a store that are under way, one for each key. They know whether the table is slow: then
-// nobody waits for them who knows what to serve.
+// flights are the reads under way, one for each key. While the table is slow, only those wait who know nothing to serve.
 type flights struct {
 	mu       sync.Mutex
 	underWay map[flightKey]*flight
@@ -123,8 +121,7 @@ func (b *background) start(run func()) bool {
 	return !b.closed
 }
 
-// wait returns when nothing runs any more, nor ever will. It does not wait long for a client that doesn't end a request
-// whose context is done.
+// wait returns when nothing runs any more, nor ever will, or after a while if a client ignores that a context is done.
 func (b *background) wait() {
 	b.mu.Lock()
 	b.closed = true

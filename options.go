@@ -23,8 +23,7 @@ const DefaultRequestTimeout = 5 * time.Second
 // maxCacheTTL is as good as for ever, and can be added to the time.
 const maxCacheTTL = 100 * 365 * 24 * time.Hour
 
-// maxPrefixBytes leaves room for what follows the prefix in the sort key of the row that says that the table holds a
-// full data set.
+// maxPrefixBytes leaves room for what follows the prefix in the sort key of the row of initedKey.
 const maxPrefixBytes = maxSortKeyBytes - len(":"+initedKey)
 
 // FeatureStoreOption is an optional setting of a feature store, made by a function of this package. If one is given
@@ -127,8 +126,7 @@ func StaleValues(policy StaleValuesPolicy) FeatureStoreOption {
 
 // RequestTimeout sets the time limit of each DynamoDB call, including the AWS SDK's retries, the waits between them,
 // and the time that it takes to get credentials. The default is DefaultRequestTimeout. Zero means no limit: a request
-// that is never answered then holds up what waits for it, late writes included. A negative timeout is an error of the
-// constructor.
+// that is never answered then holds up what waits for it. A negative timeout is an error of the constructor.
 func RequestTimeout(timeout time.Duration) FeatureStoreOption {
 	if timeout < 0 {
 		return refused("the request timeout %s is negative", timeout)
@@ -138,8 +136,8 @@ func RequestTimeout(timeout time.Duration) FeatureStoreOption {
 
 // ConsistentReads chooses between strongly consistent reads, the default, and eventually consistent ones at half the
 // price, which can miss what another process wrote within the last second or so. It applies to the reads that answer
-// flag evaluations and fill the cache. Reads that decide about a write are always consistent. An answer that is older
-// than what the process knows is read again consistently.
+// flag evaluations and fill the cache, but not to those that decide about a write. An answer that is older than what the
+// process knows is read again consistently.
 func ConsistentReads(consistent bool) FeatureStoreOption {
 	return setting(func(o *options) { o.eventualReads = !consistent })
 }
@@ -191,8 +189,7 @@ func SessionOptions(sessionOptions session.Options) FeatureStoreOption {
 	return setting(func(o *options) { o.newSession = newSession })
 }
 
-// sessionMaker returns a function that makes a session once, for all stores of a factory: a session reads the readers
-// in its options to their end.
+// sessionMaker returns a function that makes a session once, because that reads the readers in its options to their end.
 func sessionMaker(options session.Options) func() (*session.Session, error) {
 	return sync.OnceValues(func() (*session.Session, error) { return session.NewSessionWithOptions(options) })
 }

@@ -178,11 +178,13 @@ func (o *outage) remove(ended func(fact) bool) {
 	}
 }
 
-// forget removes facts that nobody would find to have ended, because nothing needs what they are about.
-func (o *outage) forget(isObsolete func(fact) bool) {
+// forget removes facts of which nobody would find the end, because nothing needs what they are about. It reports whether
+// others are left.
+func (o *outage) forget(isObsolete func(fact) bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.remove(isObsolete)
+	return len(*o.facts.Load()) > 0
 }
 
 // confirm begins an outage if one of the facts that were known before the latest look still holds, or if what waits

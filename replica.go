@@ -13,8 +13,7 @@ import (
 )
 
 const (
-	// maxAbsent bounds what a process can make a replica hold by asking for keys that don't exist. Beyond it all of
-	// them are forgotten, and asked for again.
+	// maxAbsent is how many keys are known not to exist, at most. Beyond it all of them are forgotten.
 	maxAbsent = 4_000
 	// A record that is stored for the first time expires in the last half of the TTL, one that is stored again in the
 	// last tenth, each at a random moment. Otherwise processes that start together would go on reading together.
@@ -93,20 +92,17 @@ func (rec *record) version() int {
 // isNewerThan reports whether the record is newer than a row. No row is older than any.
 func (rec *record) isNewerThan(row rowID) bool { return row.isNone() || rec.version() > row.version }
 
-// isOlderThan reports whether a row is newer than the record. If the record says that there is no row, the versions
-// can't be compared, and it is not.
+// isOlderThan reports whether a row is newer than the record. It is not if the record says that there is none.
 func (rec *record) isOlderThan(row rowID) bool {
 	return !row.isNone() && !rec.isAbsent() && row.version > rec.version()
 }
 
-// isOf reports whether a row brings nothing new: it is the row of the record and, if the record's item is unsaved,
-// older than that.
+// isOf reports whether a row brings nothing new: it is the record's and, if its item is unsaved, older than that.
 func (rec *record) isOf(row rowID) bool {
 	return rec.row.hash == row.hash && (!rec.isUnsaved() || rec.isNewerThan(row))
 }
 
-// A rowID tells a row from others with its key by a hash of its version and JSON, which takes no copy of them. The zero
-// rowID is no row.
+// A rowID tells a row from others with its key, by a hash of its version and JSON. The zero rowID is no row.
 type rowID struct {
 	hash    uint64
 	version int
@@ -134,11 +130,8 @@ type completeSet struct {
 	items   map[string]ld.VersionedData // what All returns; nil if a record has changed since
 }
 
-// recordCounts counts records by what they say.
-type recordCounts struct{ present, waiting, unstorable, absent int }
-
-// rows is how many rows the table was last seen to have, at least.
-func (c recordCounts) rows() int { return c.present - c.waiting - c.unstorable }
+// recordCounts counts records by what they say. Those that are of neither other sort are rows of the table.
+type recordCounts struct{ rows, waiting, unstorable, absent int }
 
 // record returns what is known of a key, or nil.
 func (r *replica) record(key string) *record {
@@ -160,8 +153,7 @@ func (r *replica) get(key string) (item ld.VersionedData, hit bool) {
 	return rec.item, set != nil && rec.item != nil && !rec.late && isFresh(set.expires, r.ttl, now)
 }
 
-// all returns the complete set, and whether its TTL has not run out. It is nil if it isn't known. Without a cache it
-// lacks the items that aren't kept.
+// all returns the complete set, or nil, and whether its TTL has not run out. It lacks the items that aren't kept.
 func (r *replica) all() (items map[string]ld.VersionedData, fresh bool) {
 	set := r.complete.Load()
 	if set == nil {
@@ -170,26 +162,15 @@ func (r *replica) all() (items map[string]ld.VersionedData, fresh bool) {
 	if set.items == nil {
 		r.mu.Lock()
 		defer r.unlock()
-		set = r.fill()
+		set = &completeSet{r.complete.Load().expires, make(map[string]ld.VersionedData)}
+		for key, rec := range r.records.All() {
+			if rec.isVisible() {
+				set.items[key] = rec.item
+			}
+		}
+		r.complete.Store(set)
 	}
 	return set.items, isFresh(set.expires, r.ttl, time.Now().UnixNano())
-}
-
-// fill makes the map of the complete set, which is known. The caller has the lock.
-func (r *replica) fill() *completeSet {
-	set := r.complete.Load()
-	if set.items != nil {
-		return set
-	}
-	items := make(map[string]ld.VersionedData)
-	for key, rec := range r.records.All() {
-		if rec.isVisible() {
-			items[key] = rec.item
-		}
-	}
-	set = &completeSet{set.expires, items}
-	r.complete.Store(set)
-	return set
 }
 
 // unlock ends what holds the lock, and logs the faults that it has found.
@@ -202,8 +183,7 @@ func (r *replica) unlock() {
 	}
 }
 
-// begin waits for what is just being stored, and returns the number of changes until then. What a consistent read finds
-// that begins now is not older.
+// begin returns the number of changes so far. What a consistent read finds that begins now is not older than they are.
 func (r *replica) begin() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -287,8 +267,8 @@ func (r *replica) missing(rows []found) (missing []found) {
 	return missing
 }
 
-// merge is the rule by which all that reads and writes have found becomes known. It returns the record that holds from
-// now on. The caller has the lock.
+// merge is the rule by which what a request has found becomes known. It returns the record that holds from now on. The
+// caller has the lock.
 func (r *replica) merge(since uint64, f found) *record {
 	known := r.record(f.key)
 	switch {
@@ -334,8 +314,8 @@ func (r *replica) store(known *record, f found) *record {
 	return rec
 }
 
-// serve returns what is served of a row that was found, if this is its record. It returns false if it was another row
-// that later requests have found, whose item is not kept.
+// serve returns what is served of a row that was found, by its record. It returns false if that is of a later row, whose
+// item is not kept.
 func (r *replica) serve(rec *record, f found) (item ld.VersionedData, ok bool) {
 	if r.ttl == 0 && !rec.isUnsaved() && rec.state != removed {
 		return f.item, rec.row.hash == f.row.hash
@@ -343,8 +323,7 @@ func (r *replica) serve(rec *record, f found) (item ld.VersionedData, ok bool) {
 	return rec.item, true
 }
 
-// put makes a record the one of a key, as the next change. Its item has changed, and so does the map of all items,
-// unless it was deleted before and after.
+// put makes a record that of a key, as the next change. With its item, the map of all that are visible changes.
 func (r *replica) put(key string, known, rec *record) {
 	r.changes++
 	rec.change = r.changes
@@ -364,24 +343,20 @@ func (r *replica) put(key string, known, rec *record) {
 }
 
 func (r *replica) count(rec *record, n int) {
-	if rec == nil {
-		return
-	}
-	if rec.isAbsent() {
+	switch {
+	case rec == nil:
+	case rec.isAbsent():
 		r.counts.absent += n
-		return
-	}
-	r.counts.present += n
-	switch rec.state {
-	case waits:
+	case rec.state == waits:
 		r.counts.waiting += n
-	case unstorable:
+	case rec.state == unstorable:
 		r.counts.unstorable += n
+	default:
+		r.counts.rows += n
 	}
 }
 
-// forgetAbsent forgets which keys are known to be absent. A request under way might bring one of them back, so it is
-// made again.
+// forgetAbsent forgets which keys are absent. Reads under way are made again, because they might bring one back.
 func (r *replica) forgetAbsent() {
 	for key, rec := range r.records.All() {
 		if rec.isAbsent() {
@@ -393,8 +368,7 @@ func (r *replica) forgetAbsent() {
 	r.replaced = r.changes
 }
 
-// decode makes what was found of a row. One that is the same as before is not decoded again, unless its record has an
-// item that the table does not have.
+// decode makes what was found of a row. The row that is known is not decoded again if the record has its item.
 func (r *replica) decode(row row) found {
 	rec := r.record(row.key)
 	if rec != nil && rec.row.hash == identify(row, 0).hash && (rec.state == removed || (rec.state == saved && rec.item != nil)) {

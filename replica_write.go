@@ -81,9 +81,8 @@ func (rec *record) isSaved(item *received) bool {
 	return rec != nil && rec.state == saved && rec.item != nil && rec.row == item.id
 }
 
-// noteStored stores which items of an Init that failed the table has all the same, and which rows that are missing an
-// earlier request had seen.
-func (r *replica) noteStored(since uint64, items map[string]*received, missing map[string]row, isCompared bool) {
+// noteStored stores which items of an Init that failed the table has all the same, and which it no longer has.
+func (r *replica) noteStored(since uint64, items map[string]*received, missing map[string]row) {
 	r.mu.Lock()
 	defer r.unlock()
 	for key, item := range items {
@@ -92,14 +91,14 @@ func (r *replica) noteStored(since uint64, items map[string]*received, missing m
 		case item.fault != nil:
 		case !isMissing:
 			r.merge(since, found{key: key, row: item.id, item: item.item})
-		case isCompared && known.isSaved(item):
+		case known.isSaved(item):
 			r.keepReceived(known, item)
 		}
 	}
 }
 
-// leaveOut stores that an Init has left out a row. What this process has put there is to be deleted; what others have
-// is no longer served, until it changes.
+// leaveOut stores that an Init has left out a row. What this process has put there is to be deleted; what others have put
+// there isn't served until it changes.
 func (r *replica) leaveOut(key string, known *record) {
 	rec := &record{row: known.row, expires: r.expiry(false)}
 	switch {
@@ -190,8 +189,7 @@ func (r *replica) waiting() map[string]*record {
 	return waiting
 }
 
-// delay notes that a read of an item failed or takes long. From now on it is served at once, and not read again before
-// a pause is over.
+// delay notes that a read of an item failed or takes long. It is now served at once, and read again after a pause.
 func (r *replica) delay(key string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -90,8 +90,7 @@ func encodeRow(namespace string, item ld.VersionedData) (row, error) {
 	return r, fmt.Errorf("%s can't be stored: %s", r.rowKey, reason)
 }
 
-// canBeSortKey reports whether a row can have this key. None that can't is ever asked for, because DynamoDB's error
-// would look like an outage.
+// canBeSortKey reports whether a row can have a key. If not, it is never asked for: the error would look like an outage.
 func canBeSortKey(key string) bool {
 	return key != "" && len(key) <= maxSortKeyBytes && utf8.ValidString(key)
 }
@@ -103,8 +102,7 @@ func (r row) attributes() map[string]*dynamodb.AttributeValue {
 	return attributes
 }
 
-// maxNumberBytes is what DynamoDB takes at most to store a number. An integer takes fewer, so a row that is some bytes
-// below the limit may count as too large.
+// maxNumberBytes is what DynamoDB takes at most to store a number. An integer takes fewer.
 const maxNumberBytes = 21
 
 // size is at least what DynamoDB counts as the row's size.

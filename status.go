@@ -4,13 +4,11 @@ import "sync"
 
 // A StoreStatus is the state of a store and its table. See StatusListener.
 type StoreStatus struct {
-	// Available is false during an outage: while requests to the table fail, or items wait to be written because they
-	// failed.
+	// Available is false during an outage: while requests fail, or items wait to be written because they failed.
 	Available bool
 	// Err is the outage's error. Its text says what failed and what to do about it. It is nil if Available is true.
 	Err error
-	// Unsaved is the number of items that this process serves and the table does not have: those that wait to be
-	// written, and those that DynamoDB can't hold.
+	// Unsaved is how many items this process alone has: those that wait to be written, or that DynamoDB can't hold.
 	Unsaved int
 }
 
@@ -23,13 +21,9 @@ type told struct {
 
 // status returns the status of the store.
 func (s *store) status() StoreStatus {
-	status := StoreStatus{Err: s.outage.currentCause()}
-	status.Available = status.Err == nil
-	for _, r := range *s.replicas.Load() {
-		totals := r.totals()
-		status.Unsaved += totals.waiting + totals.unstorable
-	}
-	return status
+	waiting, unstorable := s.unsaved()
+	cause := s.outage.currentCause()
+	return StoreStatus{Available: cause == nil, Err: cause, Unsaved: waiting + unstorable}
 }
 
 // hasNews reports whether the listener is to be told of something.
@@ -42,8 +36,7 @@ func (s *store) hasNews() bool {
 	return !s.told.telling && s.told.status != s.status()
 }
 
-// tellStatus has the listener told of a status that is new to it. It doesn't wait for the listener, which may take
-// long, or close the store.
+// tellStatus has the listener told of a status that is new to it, without waiting: it may take long, or close the store.
 func (s *store) tellStatus() {
 	if !s.hasNews() {
 		return

@@ -16,14 +16,11 @@ import (
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
 )
 
-var _ interface {
-	utils.NonAtomicFeatureStoreCore
-	utils.FeatureStoreCoreStatus
-} = (*store)(nil)
+var _ utils.NonAtomicFeatureStoreCore = (*store)(nil)
+var _ utils.FeatureStoreCoreStatus = (*store)(nil)
 
 // A store answers reads from its replicas or the table, and writes to both. It stands where the SDK's wrapper expects a
-// core and tells it that the TTL is 0, because the wrapper's own cache lets slow reads overwrite newer updates and
-// drops all items at each of them.
+// core and tells it that the TTL is 0, because the wrapper's own cache lets slow reads overwrite newer updates.
 type store struct {
 	*options
 	outage  *outage
@@ -70,17 +67,12 @@ func (s *store) orSuccessor() *store {
 	return next
 }
 
-// Close ends requests that are under way and waits for the work in the background. It returns an error if items are
-// lost that wait to be written.
+// Close ends what is under way. It returns an error if items are lost that wait to be written.
 func (s *store) Close() (err error) {
 	s.closing.Do(func() {
 		s.cancel()
 		s.background.wait()
-		n := 0
-		for _, r := range *s.replicas.Load() {
-			n += r.totals().waiting
-		}
-		if n > 0 {
+		if n, _ := s.unsaved(); n > 0 {
 			err = fmt.Errorf("closed before %d items could be written to DynamoDB table %q", n, s.table.name)
 			s.loggers.Warnf("%s", err)
 		}
@@ -105,8 +97,8 @@ func (s *store) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 	if !canBeSortKey(key) {
 		return known.itemOrNil(), nil
 	}
-	isLate := known != nil && known.late
-	item, err := s.read(r, target{getItem, rowKey{r.namespace, key}}, known.itemOrNil() != nil, isLate)
+	of := target{getItem, rowKey{r.namespace, key}}
+	item, err := s.read(r, of, known.itemOrNil() != nil, known != nil && known.late)
 	known = r.record(key)
 	switch {
 	case err == nil && s.cacheTTL == 0:
@@ -193,8 +185,7 @@ func (s *store) fly(r *replica, key string) *flight {
 	return f
 }
 
-// load reads an item, or all items without a key, and returns what is served from now on. It counts the pages of all
-// items.
+// load reads an item, or all without a key, whose pages it counts, and returns what is served from now on.
 func (s *store) load(r *replica, key string, pages *atomic.Int64) (value any, err error) {
 	if key == "" {
 		return s.loadAll(r, pages)
@@ -219,14 +210,14 @@ func (s *store) load(r *replica, key string, pages *atomic.Int64) (value any, er
 func (s *store) loadAll(r *replica, pages *atomic.Int64) (map[string]ld.VersionedData, error) {
 	for consistent := !s.eventualReads; ; consistent = true {
 		since := r.begin()
-		rows := make([]found, 0, r.totals().present)
+		rows := make([]found, 0, r.totals().rows)
 		err := s.query(s.ctx, r.namespace, consistent, func(page []row) {
 			pages.Add(1)
 			for _, row := range page {
 				rows = append(rows, r.decode(row))
 			}
 		})
-		if err == nil && r.totals().rows() > len(rows) {
+		if err == nil && r.totals().rows > len(rows) {
 			_, err = s.checkDataSet()
 		}
 		if err != nil {
@@ -256,8 +247,7 @@ func (s *store) getRow(ctx context.Context, run runner, key rowKey, consistent b
 	return run(ctx, target{getItem, key}, func() (*response, error) { return s.table.get(ctx, key, consistent) })
 }
 
-// query reads all rows of a partition, and calls a function with those of each page in turn, which are valid during the
-// call.
+// query reads all rows of a partition, and calls a function with those of each page, which are valid during the call.
 func (s *store) query(ctx context.Context, namespace string, consistent bool, page func([]row)) error {
 	for next := ""; ; {
 		response, err := s.outage.run(ctx, target{query, rowKey{namespace: namespace}}, func() (*response, error) {

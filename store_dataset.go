@@ -88,15 +88,13 @@ func (s *store) checkDataSet() (isThere bool, err error) {
 func (s *store) lookAtStart(isDaemon bool) {
 	flags := rowKey{namespace: s.prefixed(ld.Features.GetNamespace())}
 	s.look(fact{target: target{getItem, flags}, lasts: true})
-	if s.outage.isKnown() {
+	switch {
+	case s.outage.isKnown():
 		s.wake()
-		return
-	}
-	if !isDaemon {
-		return
-	}
-	if inited, err := s.isInited(s.ctx, s.outage.ask); err == nil && !inited {
-		s.loggers.Warnf("Table %q holds no data set under the prefix %q: no process that is connected to LaunchDarkly has "+
-			"filled it yet, or the table's name, the region or the prefix is wrong", s.table.name, s.prefix)
+	case isDaemon:
+		if inited, err := s.isInited(s.ctx, s.outage.ask); err == nil && !inited {
+			s.loggers.Warnf("Table %q holds no data set under the prefix %q: no process that is connected to LaunchDarkly has "+
+				"filled it yet, or the table's name, the region or the prefix is wrong", s.table.name, s.prefix)
+		}
 	}
 }

@@ -17,22 +17,18 @@ import (
 const (
 	// maxBatchRequests is DynamoDB's limit for a BatchWriteItem.
 	maxBatchRequests = 25
-	// maxBatchBytes keeps a batch well under DynamoDB's limit of 16 MB: as JSON inside JSON, an item can be sent at
-	// twice its size.
+	// maxBatchBytes keeps a batch well under DynamoDB's limit of 16 MB. JSON inside JSON can have twice its size.
 	maxBatchBytes = 4 << 20
-	// maxParallelBatches hides the latency of requests. 600 rows on their way at once are a small part of what a new
-	// on-demand table takes in a second.
+	// maxParallelBatches hides the latency of requests. A new on-demand table takes many times 600 rows in a second.
 	maxParallelBatches = 24
 
-	// maxFruitlessAttempts in a row, of which none stored a row, end a write. With these delays that is ten seconds on
-	// average.
+	// maxFruitlessAttempts in a row, of which none stored a row, end a write: with these delays after some ten seconds.
 	maxFruitlessAttempts = 10
 	minBackoff           = 50 * time.Millisecond
 	maxBackoff           = 5 * time.Second
 )
 
-// InitCollectionsInternal makes the table hold just these items of their kinds. They are served before they are
-// written, and wait as a whole if that fails.
+// InitCollectionsInternal makes the table hold just these items of their kinds. They are served before they are written.
 func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) error {
 	s = s.orSuccessor()
 	plan := make([]*kindPlan, len(collections))
@@ -45,10 +41,7 @@ func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) err
 	}
 	s.data.received.Store(true)
 	s.data.known.Store(true)
-	if err := s.inTurn(allWrites, func(ctx context.Context) error { return s.init(ctx, plan) }); err != nil {
-		return s.unsavedError("init", err)
-	}
-	return nil
+	return s.unsavedError("init", s.inTurn(allWrites, func(ctx context.Context) error { return s.init(ctx, plan) }))
 }
 
 // A kindPlan is what an Init has to do with the rows of one kind.
@@ -79,7 +72,9 @@ func newKindPlan(r *replica, items []ld.VersionedData) *kindPlan {
 func (s *store) init(ctx context.Context, plan []*kindPlan) error {
 	if err := s.carryOut(ctx, plan); err != nil {
 		for _, p := range plan {
-			p.replica.noteStored(p.since, p.items, p.rows, p.isCompared)
+			if p.isCompared {
+				p.replica.noteStored(p.since, p.items, p.rows)
+			}
 		}
 		return err
 	}
@@ -95,8 +90,7 @@ func (s *store) init(ctx context.Context, plan []*kindPlan) error {
 }
 
 // carryOut writes what differs from the table, in an order that other processes can rely on: each kind after the one
-// before it, a flag after the flags that are its prerequisites. Then it deletes what is obsolete, and says last of all
-// that the data set is complete.
+// before it, a flag after its prerequisites. Then it deletes what is obsolete, and says that the data set is complete.
 func (s *store) carryOut(ctx context.Context, plan []*kindPlan) error {
 	var isInited bool
 	var initedErr error
@@ -111,7 +105,7 @@ func (s *store) carryOut(ctx context.Context, plan []*kindPlan) error {
 	if err := reads.Wait(); err != nil {
 		return err
 	}
-	s.data.isMissing.Store(initedErr == nil && !isInited) // else it is still to be found out, and what was seen waits then
+	s.data.isMissing.Store(initedErr == nil && !isInited) // and all that is known of the rows is known again
 	if err := s.writeKinds(ctx, plan); err != nil || isInited {
 		return err
 	}
@@ -155,8 +149,8 @@ func (p *kindPlan) compareRow(stored row) {
 // writeKinds writes each wave when the one before it is in the table, and deletes obsolete rows at the end.
 func (s *store) writeKinds(ctx context.Context, plan []*kindPlan) error {
 	for _, p := range plan {
+		writer := batchWriter{store: s, plan: p}
 		for _, wave := range waves(p.items, func(item *received) ld.VersionedData { return item.item }) {
-			writer := batchWriter{store: s, plan: p}
 			var rows []row
 			for _, item := range wave {
 				if _, isMissing := p.rows[item.row.key]; isMissing {
@@ -166,11 +160,11 @@ func (s *store) writeKinds(ctx context.Context, plan []*kindPlan) error {
 			if err := writer.write(ctx, rows); err != nil {
 				return err
 			}
-			p.written += int(writer.stored.Load())
 			for _, r := range rows {
 				delete(p.rows, r.key)
 			}
 		}
+		p.written = int(writer.stored.Load())
 	}
 	for _, p := range plan {
 		writer := batchWriter{store: s, plan: p}
@@ -181,12 +175,10 @@ func (s *store) writeKinds(ctx context.Context, plan []*kindPlan) error {
 	return nil
 }
 
-// waves divides items by their keys, so that each flag is in a later wave than its prerequisites. Other kinds make one
-// wave.
+// waves divides items so that each flag is in a later wave than its prerequisites. Other kinds make one wave.
 func waves[T any](items map[string]T, itemOf func(T) ld.VersionedData) (waves [][]T) {
 	known := make(map[string]int)
-	// depthOf follows no prerequisite that leads back to a flag whose depth it is just finding out: in a cycle, which
-	// has no order, that one edge is left out.
+	// depthOf follows no prerequisite that leads back to a flag whose depth it is just finding out: a cycle has no order.
 	var depthOf func(key string) int
 	depthOf = func(key string) int {
 		item, isItem := items[key]
@@ -221,8 +213,7 @@ type batchWriter struct {
 	stored atomic.Int64
 }
 
-// write sends rows in parallel batches and returns when all are stored that DynamoDB doesn't call invalid. A row
-// without an item is deleted.
+// write sends rows in parallel batches, and returns when all are stored but invalid ones. One without an item is deleted.
 func (w *batchWriter) write(ctx context.Context, rows []row) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxParallelBatches)
@@ -235,8 +226,7 @@ func (w *batchWriter) write(ctx context.Context, rows []row) error {
 	return group.Wait()
 }
 
-// writeBatch writes a batch. DynamoDB refuses a whole batch for one invalid row, so each half is tried alone until that
-// is found.
+// writeBatch writes a batch. DynamoDB refuses all of it for one invalid row, which is found by trying each half alone.
 func (w *batchWriter) writeBatch(ctx context.Context, rows []row) error {
 	err := w.sendUntilStored(ctx, writeRequests(rows))
 	switch n := len(rows); {

@@ -66,8 +66,7 @@ func (s *store) keepOnce() {
 	s.tellStatus()
 }
 
-// look reads a row that isn't there or, if a Query failed, one row of the partition. It never reads the row that
-// failed, because that may have a reason of its own.
+// look reads a row that isn't there, or one row by a Query. The row that failed may have a reason of its own.
 func (s *store) look(f fact) {
 	patience := firstPatience
 	if f.lasts {
@@ -101,8 +100,9 @@ func (s *store) writeLate() (failed error) {
 	}
 	return s.ifNoInit(func() (err error) {
 		known := s.outage.fact(target{putItem, s.initedKey()})
+		waiting, _ := s.unsaved()
 		switch {
-		case s.hasUnwritten():
+		case waiting > 0:
 			return nil // it has come meanwhile
 		case isIntact:
 		case known != nil && !known.isDue():
@@ -115,8 +115,7 @@ func (s *store) writeLate() (failed error) {
 	})
 }
 
-// writeKindLate writes what waits of a kind, in the order of an Init. If the first item is refused for a reason
-// that concerns all, the others need not be tried.
+// writeKindLate writes what waits of a kind, in the order of an Init, unless the first item is refused as all would be.
 func (s *store) writeKindLate(r *replica) (failed error) {
 	of := target{putItem, rowKey{namespace: r.namespace}}
 	if known := s.outage.fact(of); known != nil && !known.isDue() {
@@ -169,23 +168,31 @@ func (s *store) replicasInOrder() []*replica {
 	return slices.SortedFunc(slices.Values(*s.replicas.Load()), func(a, b *replica) int { return cmp.Compare(rank(b), rank(a)) })
 }
 
-func (s *store) hasUnwritten() bool {
-	return slices.ContainsFunc(*s.replicas.Load(), func(r *replica) bool { return r.totals().waiting > 0 })
+// unsaved returns how many items wait to be written, and how many DynamoDB can't hold.
+func (s *store) unsaved() (waiting, unstorable int) {
+	for _, r := range *s.replicas.Load() {
+		counts := r.totals()
+		waiting, unstorable = waiting+counts.waiting, unstorable+counts.unstorable
+	}
+	return waiting, unstorable
 }
 
 // isWaiting reports whether anything waits to be written.
-func (s *store) isWaiting() bool { return s.data.initWaits.Load() || s.hasUnwritten() }
+func (s *store) isWaiting() bool {
+	waiting, _ := s.unsaved()
+	return waiting > 0 || s.data.initWaits.Load()
+}
 
 // endOutage ends the outage if nothing fails any more and nothing waits. The table may have come back empty.
 func (s *store) endOutage() {
 	if s.isWaiting() {
 		return
 	}
-	s.outage.forget(func(f fact) bool {
+	isLeft := s.outage.forget(func(f fact) bool {
 		isOfInited := !f.ofTable && f.namespace == s.initedKey().namespace
 		return f.isOfWrite() || (isOfInited && s.data.known.Load())
 	})
-	if len(*s.outage.facts.Load()) > 0 {
+	if isLeft {
 		return
 	}
 	if s.outage.currentCause() != nil {

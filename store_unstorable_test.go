@@ -91,10 +91,10 @@ func TestWhatTakesTheTooLargeItemsPlace(t *testing.T) {
 		update func(store ld.FeatureStore) error
 		want   ld.VersionedData
 	}{
-		"newer update":                {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 4)) }, flag("f", 4)},
-		"newer Delete":                {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "f", 4) }, nil},
-		"older Init":                  {func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 1))) }, flag("f", 1)},
-		"older Init, too large again": {func(s ld.FeatureStore) error { return s.Init(allData(tooLarge(2))) }, tooLarge(2)},
+		"newer update":                    {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 4)) }, flag("f", 4)},
+		"newer Delete":                    {func(s ld.FeatureStore) error { return s.Delete(ld.Features, "f", 4) }, nil},
+		"older Init":                      {func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 1))) }, flag("f", 1)},
+		"older Init, too large again":     {func(s ld.FeatureStore) error { return s.Init(allData(tooLarge(2))) }, tooLarge(2)},
 		"Init of the same version, small": {func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 3))) }, flag("f", 3)},
 		"Init without it":                 {func(s ld.FeatureStore) error { return s.Init(allData(flag("small", 1))) }, nil},
 		"update, not newer":               {func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 3)) }, tooLarge(3)},

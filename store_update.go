@@ -69,11 +69,10 @@ func (s *store) inTurn(weight int64, write func(ctx context.Context) error) erro
 	return write(ctx)
 }
 
-// unsavedError returns what the SDK is told of a write that failed. What waits is a success for it, because it could do
-// nothing but send it again.
+// unsavedError returns what the SDK is told of a write. What waits is a success: it could do nothing but send it again.
 func (s *store) unsavedError(what string, err error) error {
 	switch {
-	case s.isClosed() || s.isSuccessor:
+	case err == nil || s.isClosed() || s.isSuccessor:
 		return err
 	case s.reportsUnsaved:
 		return fmt.Errorf("%s: will be written when the table can be used again: %w", what, err)
@@ -82,8 +81,7 @@ func (s *store) unsavedError(what string, err error) error {
 	}
 }
 
-// put writes an item unless the table has a row of the same version or a newer one, and notes which of the two the
-// table has then.
+// put writes an item unless the table has a row that is as new, and notes which of the two the table has then.
 func (s *store) put(ctx context.Context, run runner, r *replica, item *received, waiting *record) error {
 	since := r.begin()
 	if waiting.state == waits {

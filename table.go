@@ -23,8 +23,7 @@ const (
 	batchWriteItem = "BatchWriteItem"
 )
 
-// maxConnectAttempts is how often a call tries to connect. With the AWS SDK's waits between them, the attempts take
-// about a quarter of a second.
+// maxConnectAttempts is how often a call tries to connect. With the AWS SDK's waits, that takes some 250 ms.
 const maxConnectAttempts = 3
 
 // A table makes requests to DynamoDB, one method for each of its actions. None of them knows what a row holds.
@@ -49,8 +48,8 @@ func (t *table) get(ctx context.Context, key rowKey, consistent bool) (*response
 	})
 }
 
-// query reads a page of a namespace's rows: the first one, or the one that begins after a key. A limit of zero is none.
-// The response's user has to release it.
+// query reads a page of a namespace's rows, which begins after a key if there is one. A limit of zero is none. The
+// response's user has to release it.
 func (t *table) query(
 	ctx context.Context, namespace string, consistent bool, after string, limit int64,
 ) (*response, error) {
@@ -60,12 +59,9 @@ func (t *table) query(
 			KeyConditionExpression: aws.String("#namespace = :namespace"),
 			ProjectionExpression:   aws.String("#key, #version, #item"),
 			// Some of the attributes are reserved words of DynamoDB's.
-			ExpressionAttributeNames: map[string]*string{
-				"#namespace": aws.String(namespaceAttribute),
-				"#key":       aws.String(keyAttribute),
-				"#version":   aws.String(versionAttribute),
-				"#item":      aws.String(itemAttribute),
-			},
+			ExpressionAttributeNames: aws.StringMap(map[string]string{
+				"#namespace": namespaceAttribute, "#key": keyAttribute, "#version": versionAttribute, "#item": itemAttribute,
+			}),
 			ExpressionAttributeValues: map[string]*dynamodb.AttributeValue{":namespace": {S: aws.String(namespace)}},
 			ConsistentRead:            aws.Bool(consistent),
 		}
@@ -89,8 +85,7 @@ func (t *table) query(
 	})
 }
 
-// putIfNewer writes a row unless the table has it at the same version or a newer one. It takes the place of a row whose
-// version isn't a number.
+// putIfNewer writes a row unless the table has it at the same version or a newer one, as a number.
 func (t *table) putIfNewer(ctx context.Context, r row) (stored bool, err error) {
 	err = t.put(ctx, r.rowKey, dynamodb.PutItemInput{
 		TableName:                 &t.name,
@@ -118,8 +113,7 @@ func (t *table) put(ctx context.Context, key rowKey, input dynamodb.PutItemInput
 	return err
 }
 
-// batchWrite makes one BatchWriteItem request for rows of a namespace. If DynamoDB throttles it or a part of it, it
-// returns what has to be sent again, and the error.
+// batchWrite makes one BatchWriteItem request. What is throttled it returns, to be sent again, with the error.
 func (t *table) batchWrite(
 	ctx context.Context, namespace string, requests []*dynamodb.WriteRequest,
 ) (unprocessed []*dynamodb.WriteRequest, err error) {
@@ -140,8 +134,7 @@ func (t *table) batchWrite(
 	return unprocessed, err
 }
 
-// call makes one call of the client's, bounded by the timeout. What a response leaves out of the rows' keys is known
-// from the target.
+// call makes one call of the client's, bounded by the timeout. What a response lacks of a row's key the target has.
 func (t *table) call(ctx context.Context, of target, send func(*attempt) error) (*response, error) {
 	began := time.Now()
 	if t.timeout > 0 {
@@ -211,8 +204,7 @@ func (a *attempt) options() []request.Option {
 	}}
 }
 
-// failed notes that a request failed. ShouldRetry isn't called if the AWS SDK retries one whatever that says, such as
-// after a wrong checksum.
+// failed notes that a request failed. ShouldRetry isn't called for all of them, such as after a wrong checksum.
 func (a *attempt) failed(r *request.Request) {
 	if code, _ := awsCode(r.Error); code == request.CanceledErrorCode {
 		return // it isn't the request that failed

@@ -22,8 +22,7 @@ var responseParsers fastjson.ParserPool
 var errBadForm = errors.New("it isn't the JSON object that was expected")
 
 // A response is what a GetItem or Query answered. Its rows are decoded straight from the body, at a fraction of what
-// the AWS SDK's way through interface values and reflection costs. If the client gets no request options, they are made
-// of what the AWS SDK decoded.
+// the AWS SDK's reflection costs. If the client gets no request options, they are made of what the AWS SDK decoded.
 type response struct {
 	rows   []row
 	next   string           // the key after which the next page of a Query begins, if any
@@ -38,8 +37,7 @@ func (p *response) release() {
 	*p = response{}
 }
 
-// unmarshal is the request handler that decodes a body: that of a read into this response, and that of a write into the
-// AWS SDK's output.
+// unmarshal is the request handler that decodes a body, of a read into this response, of a write into the SDK's output.
 func (p *response) unmarshal(r *request.Request) {
 	p.release() // what an earlier try may have left
 	if r.Error != nil {
@@ -124,8 +122,7 @@ func rowOfAttributes(attributes map[string]*dynamodb.AttributeValue) row {
 }
 
 // decodeWritten decodes the response to a write. The AWS SDK would take a body that is empty or null for a success,
-// which for a batch would mean that nothing of it is unprocessed, and mix what it reads into what an earlier try has
-// left.
+// which for a batch would mean that nothing is unprocessed, and mix what it reads with what an earlier try has left.
 func decodeWritten(body []byte, output any) error {
 	reflect.ValueOf(output).Elem().SetZero()
 	if json.Unmarshal(body, output) != nil || bytes.TrimSpace(body)[0] != '{' {
