@@ -159,9 +159,9 @@ func (m *modelRows) deleted(p *process, name string) {
 	delete(m.rows, name)
 }
 
-// checkInited checks that $inited comes last.
+// checkInited checks that $inited comes last, unless what was written before may have been lost.
 func (m *modelRows) checkInited(p *process) {
-	if m.inited || m.w.connected > 1 || m.emptiedAt > 0 && !p.initing {
+	if m.inited || m.w.connected > 1 || m.emptiedAt > 0 {
 		return
 	}
 	for _, key := range modelKeys {
