@@ -24,9 +24,8 @@ import (
 	"gopkg.in/launchdarkly/go-server-sdk.v4/shared_test/ldtest"
 )
 
-// The contract of ld.FeatureStore, part by part. It holds for stores of every
-// kind, so everything here is said of stores and tables, and nothing of caches
-// or requests. The SDK has tests of its own for stores, which say the rest.
+// The contract of ld.FeatureStore, part by part. It holds for stores of every kind, so everything here is said of
+// stores and tables, and nothing of caches or requests. The SDK has tests of its own for stores, which say the rest.
 var contract = []struct {
 	promise string
 	check   func(*testing.T, *fixture)
@@ -108,8 +107,7 @@ func checkMapsAreNotShared(t *testing.T, f *fixture) {
 	assertAll(t, store, ld.Features, flag("a", 2), flag("c", 1))
 }
 
-// upsertOrDelete makes a store take a flag or, if it is marked as deleted, the
-// flag's deletion.
+// upsertOrDelete makes a store take a flag or, if it is marked as deleted, the flag's deletion.
 func upsertOrDelete(store ld.FeatureStore, f *ld.FeatureFlag) error {
 	if f.Deleted {
 		return store.Delete(ld.Features, f.Key, f.Version)
@@ -206,8 +204,7 @@ func checkKeys(t *testing.T, f *fixture) {
 	assert.Len(t, f.rows(), len(rows), "no key may be taken for another")
 }
 
-// The SDK has these tests for the authors of stores. They close no store, so the
-// fixture does.
+// The SDK has these tests for the authors of stores. They close no store, so the fixture does.
 
 func TestOfTheSDKForStores(t *testing.T) {
 	t.Parallel()
@@ -229,8 +226,7 @@ func TestOfTheSDKForPrefixes(t *testing.T) {
 // nowhere is an endpoint at which nothing answers.
 const nowhere = "http://127.0.0.1:1"
 
-// assertUsable checks that a store reaches the fixture's table over its
-// transport.
+// assertUsable checks that a store reaches the fixture's table over its transport.
 func (f *fixture) assertUsable(store ld.FeatureStore) {
 	f.tb.Helper()
 	before := len(f.transport.recorded())
@@ -264,8 +260,7 @@ func TestNothingOfAWSIsMadeBeforeTheFactoryIsCalled(t *testing.T) {
 	f.assertUsable(store)
 }
 
-// None of them is closed with another one. An AWS session reads its options to the end,
-// so all have the first one's.
+// None of them is closed with another one. An AWS session reads its options to the end, so all have the first one's.
 func TestAFactoryMakesManyStores(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

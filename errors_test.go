@@ -44,8 +44,8 @@ func TestErrorsTellTheTableTheCauseAndTheRemedy(t *testing.T) {
 	}
 }
 
-// assertTells checks that an error wraps the AWS error with a code, and tells
-// what it should in one line without credentials.
+// assertTells checks that an error wraps the AWS error with a code, and tells what it should in one line without
+// credentials.
 func assertTells(t *testing.T, err error, texts ...string) {
 	t.Helper()
 	var failure awserr.Error
@@ -211,8 +211,7 @@ func TestBatchesOfWhichNothingIsSaidToBeUnprocessed(t *testing.T) {
 	}
 }
 
-// indiscreet has responses that repeat the request, or flags, as a proxy or a
-// corrupted line may send them.
+// indiscreet has responses that repeat the request, or flags, as a proxy or a corrupted line may send them.
 var indiscreet = map[string]reply{
 	"HTML":             repeatRequest(http.StatusOK, ""),
 	"refusal":          repeatRequest(http.StatusBadRequest, "AccessDeniedException"),
@@ -226,8 +225,7 @@ var indiscreet = map[string]reply{
 	"wrong capacity": repeatBody(`{"Item":{"item":BODY},"Items":[],"UnprocessedItems":{},"ConsumedCapacity":BODY}`),
 }
 
-// repeatRequest answers with headers and body of the request below the first
-// line of the error.
+// repeatRequest answers with headers and body of the request below the first line of the error.
 func repeatRequest(status int, code string) reply {
 	return func(r *sentRequest) (*http.Response, error) {
 		dump, err := httputil.DumpRequest(r.http, true)
@@ -241,8 +239,7 @@ func repeatRequest(status int, code string) reply {
 	}
 }
 
-// repeatBody answers with a body in which BODY stands for the request's and for
-// a part of a flag, as a JSON string.
+// repeatBody answers with a body in which BODY stands for the request's and for a part of a flag, as a JSON string.
 func repeatBody(body string) reply {
 	return func(r *sentRequest) (*http.Response, error) {
 		literal, err := json.Marshal(secretInFlag + string(r.body))
@@ -293,8 +290,7 @@ func TestItemsThatCantBeStoredAreNotLogged(t *testing.T) {
 	})
 }
 
-// The AWS SDK's errors repeat what of the credentials can't be read, some of it
-// as decimal character codes.
+// The AWS SDK's errors repeat what of the credentials can't be read, some of it as decimal character codes.
 func TestErrorsRepeatNoCredentials(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "credentials")

@@ -21,8 +21,8 @@ import (
 // A reply answers a request in DynamoDB's place.
 type reply = func(*sentRequest) (*http.Response, error)
 
-// failing makes an interceptor that gives the requests of some actions a reply,
-// or all requests where no action is given. It sends the others.
+// failing makes an interceptor that gives the requests of some actions a reply, or all requests where no action is
+// given. It sends the others.
 func failing(fail reply, actions ...string) interceptor { return failingWith("", fail, actions...) }
 
 // failingWith is failing for the requests with a text in them.
@@ -77,8 +77,7 @@ func answerEmpty(r *sentRequest) *http.Response {
 
 func emptyTable(r *sentRequest) (*http.Response, error) { return answerEmpty(r), nil }
 
-// holding answers as a table that holds these flags does. Writes succeed, and
-// change nothing.
+// holding answers as a table that holds these flags does. Writes succeed, and change nothing.
 func holding(t *testing.T, flags ...*ld.FeatureFlag) interceptor {
 	type attributes = map[string]map[string]string
 	rows := []attributes{}
@@ -145,8 +144,8 @@ func throttled(r *sentRequest) (*http.Response, error) { return refusals["thrott
 // unprocessed answers a batch of which nothing was stored.
 func unprocessed(r *sentRequest) (*http.Response, error) { return sendPart(r, 0, nil) }
 
-// sendPart has DynamoDB process the first requests of a batch only. The others
-// come back as unprocessed, as they do when a table runs out of capacity.
+// sendPart has DynamoDB process the first requests of a batch only. The others come back as unprocessed, as they do
+// when a table runs out of capacity.
 func sendPart(r *sentRequest, n int, send func() (*http.Response, error)) (*http.Response, error) {
 	var input struct {
 		RequestItems map[string][]json.RawMessage
@@ -177,8 +176,7 @@ func sendPart(r *sentRequest, n int, send func() (*http.Response, error)) (*http
 	return answer(r, http.StatusOK, string(body)), nil
 }
 
-// A refusal is an error that DynamoDB answers with, and what the store is to tell
-// of it beside.
+// A refusal is an error that DynamoDB answers with, and what the store is to tell of it beside.
 type refusal struct {
 	code, message string
 	remedy        string
@@ -223,8 +221,7 @@ var corruptions = map[string]func([]byte) io.Reader{
 	"garbled": func(body []byte) io.Reader { return bytes.NewReader(bytes.ReplaceAll(body, []byte(`{`), []byte(`[`))) },
 }
 
-// corrupting makes an interceptor that has the requests of an action executed
-// and corrupts some of the responses.
+// corrupting makes an interceptor that has the requests of an action executed and corrupts some of the responses.
 func corrupting(action string, checksum bool, corrupt func([]byte) io.Reader, responses int64) interceptor {
 	var n atomic.Int64
 	return func(r *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {

@@ -39,8 +39,8 @@ func TestMain(m *testing.M) {
 	os.Exit(dynamolocal.RunTests(m))
 }
 
-// A fixture is a table of its own in DynamoDB Local, and what a test needs to
-// make stores on it and to look at what they do.
+// A fixture is a table of its own in DynamoDB Local, and what a test needs to make stores on it and to look at what
+// they do.
 type fixture struct {
 	tb        testing.TB
 	table     string
@@ -63,23 +63,20 @@ func newFixture(tb testing.TB) *fixture {
 	return f
 }
 
-// inFakeTime runs a test in which time passes only while all wait, and then at
-// once. Its table is always empty, whatever is written to it: for anything else
-// the test answers in DynamoDB's place.
+// inFakeTime runs a test in which time passes only while all wait, and then at once. Its table is always empty,
+// whatever is written to it: for anything else the test answers in DynamoDB's place.
 func inFakeTime(t *testing.T, test func(t *testing.T, f *fixture)) {
 	t.Helper()
 	_, err := dynamolocal.Endpoint() // before, because it is real
 	require.NoError(t, err)
 	synctest.Test(t, func(t *testing.T) {
-		// An error after Close makes the SDK's wrapper ask for the status once more,
-		// after half a second.
+		// An error after Close makes the SDK's wrapper ask for the status once more, after half a second.
 		defer time.Sleep(time.Second)
 		test(t, &fixture{tb: t, table: "no-table", transport: &transport{table: emptyTable}, log: &logLines{}})
 	})
 }
 
-// sibling is another test's view of the same table, with a transport and a log
-// of its own.
+// sibling is another test's view of the same table, with a transport and a log of its own.
 func (f *fixture) sibling(tb testing.TB) *fixture {
 	return &fixture{tb: tb, table: f.table, client: f.client, transport: &transport{}, log: &logLines{}}
 }
@@ -104,8 +101,8 @@ func (f *fixture) newClientOf(config *aws.Config) *dynamodb.DynamoDB {
 	return dynamodb.New(awsSession)
 }
 
-// createTable makes the fixture's table, with a partition key and possibly a sort
-// key, each with its type behind a colon.
+// createTable makes the fixture's table, with a partition key and possibly a sort key, each with its type behind a
+// colon.
 func (f *fixture) createTable(keys ...string) {
 	f.tb.Helper()
 	input := &dynamodb.CreateTableInput{
@@ -123,10 +120,9 @@ func (f *fixture) createTable(keys ...string) {
 	require.NoError(f.tb, err)
 }
 
-// newStore makes a store over the fixture's transport that returns an error for what
-// it could not write, and closes it at the end of the test. The options come after
-// those of the fixture. Each store has a client of its own, so it is like one of
-// another process.
+// newStore makes a store over the fixture's transport that returns an error for what it could not write, and closes it
+// at the end of the test. The options come after those of the fixture. Each store has a client of its own, so it is
+// like one of another process.
 func (f *fixture) newStore(options ...FeatureStoreOption) ld.FeatureStore {
 	f.tb.Helper()
 	store, err := NewDynamoDBFeatureStore(f.table, f.connected(options)...)
@@ -154,8 +150,7 @@ func (f *fixture) newSDKStore(config ld.Config, options ...FeatureStoreOption) l
 	return store
 }
 
-// newFactory makes a factory with just these options. Its stores are closed at
-// the end of the test.
+// newFactory makes a factory with just these options. Its stores are closed at the end of the test.
 func (f *fixture) newFactory(options ...FeatureStoreOption) func() (ld.FeatureStore, error) {
 	f.tb.Helper()
 	factory, err := NewDynamoDBFeatureStoreFactory(f.table, options...)
@@ -325,8 +320,8 @@ func (l *logLines) all() []string {
 	return slices.Clone(l.lines)
 }
 
-// ofStores returns the stores' own lines, without the SDK's and those of level INFO,
-// that contain all of the given texts.
+// ofStores returns the stores' own lines, without the SDK's and those of level INFO, that contain all of the given
+// texts.
 func (l *logLines) ofStores(texts ...string) []string {
 	return slices.DeleteFunc(l.all(), func(line string) bool {
 		return strings.Contains(line, "INFO:") || slices.ContainsFunc(append([]string{"DynamoDBFeatureStore:"}, texts...), func(text string) bool {
@@ -375,8 +370,7 @@ func segment(key string, version int, included ...string) *ld.Segment {
 	return &ld.Segment{Key: key, Version: version, Included: included, Salt: "salt"}
 }
 
-// experiments is a kind that the SDK knows nothing of. Its items have a JSON of
-// their own.
+// experiments is a kind that the SDK knows nothing of. Its items have a JSON of their own.
 var experiments experimentKind
 
 type experimentKind struct{}
@@ -420,8 +414,7 @@ func jsonOf(t testing.TB, item ld.VersionedData) string {
 	return string(encoded)
 }
 
-// allData makes the argument of Init. The SDK's kinds are always in it, as the
-// SDK has it.
+// allData makes the argument of Init. The SDK's kinds are always in it, as the SDK has it.
 func allData(items ...ld.VersionedData) map[ld.VersionedDataKind]map[string]ld.VersionedData {
 	data := map[ld.VersionedDataKind]map[string]ld.VersionedData{ld.Features: {}, ld.Segments: {}}
 	for _, item := range items {
@@ -434,8 +427,7 @@ func allData(items ...ld.VersionedData) map[ld.VersionedDataKind]map[string]ld.V
 	return data
 }
 
-// unusualKeys are different for DynamoDB, also where they look the same, and
-// JSON has to escape some of them.
+// unusualKeys are different for DynamoDB, also where they look the same, and JSON has to escape some of them.
 var unusualKeys = []string{
 	"plain", "with spaces", " around ", " ", "tab\tand\nnewline",
 	"slashes/and\\backslashes", "/", `\u0041`, ".", "..", "features/f",
@@ -452,8 +444,7 @@ var unusualKeys = []string{
 // secretInFlag is in flags that must not be seen in logs and errors.
 const secretInFlag = "only-for-flags"
 
-// malformedRows has rows of flags that hold no valid flag: for each key, what
-// the row has beside its primary key.
+// malformedRows has rows of flags that hold no valid flag: for each key, what the row has beside its primary key.
 var malformedRows = map[string]rawItem{
 	"without-item":        {versionAttribute: number("3")},
 	"without-both":        {},
@@ -482,8 +473,7 @@ func flagJSON(key, version string) string {
 	return fmt.Sprintf(`{"key":%q,"version":%s,"on":true,"salt":%q}`, key, version, secretInFlag)
 }
 
-// newMalformedFixture has a table with all malformed rows, a flag and a deleted
-// flag.
+// newMalformedFixture has a table with all malformed rows, a flag and a deleted flag.
 func newMalformedFixture(t *testing.T) *fixture {
 	f := newFixture(t)
 	store := f.newStore()
@@ -506,8 +496,7 @@ var refreshPolicies = map[string]StaleValuesPolicy{
 	"RefreshStaleValues": RefreshStaleValues, "RefreshStaleValuesAsync": RefreshStaleValuesAsync,
 }
 
-// A storeCall is one of a store's methods, called for a flag. The result is that
-// of the method, if it has any.
+// A storeCall is one of a store's methods, called for a flag. The result is that of the method, if it has any.
 type storeCall func(store ld.FeatureStore, f *ld.FeatureFlag) (result interface{}, err error)
 
 // calls has a call of each method.
@@ -552,8 +541,7 @@ func initWith(store ld.FeatureStore, items ...ld.VersionedData) func() error {
 	return func() error { return store.Init(allData(items...)) }
 }
 
-// The actions of DynamoDB that the store needs, in alphabetical order, as in the
-// documented IAM policies.
+// The actions of DynamoDB that the store needs, in alphabetical order, as in the documented IAM policies.
 var (
 	readActions      = []string{"GetItem", "Query"}
 	readWriteActions = []string{"BatchWriteItem", "GetItem", "PutItem", "Query"}

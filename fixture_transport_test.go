@@ -24,8 +24,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A transport records the requests to DynamoDB that pass through it, and lets a
-// test hold them back or answer in DynamoDB's place.
+// A transport records the requests to DynamoDB that pass through it, and lets a test hold them back or answer in
+// DynamoDB's place.
 type transport struct {
 	table     reply        // in the place of DynamoDB Local, where there is none
 	closed    atomic.Int64 // how often idle connections were
@@ -134,8 +134,7 @@ func (t *transport) actions() []string {
 	return slices.Compact(actions)
 }
 
-// isOf reports whether a request is of one of these actions. No action stands for
-// all of them.
+// isOf reports whether a request is of one of these actions. No action stands for all of them.
 func (r *sentRequest) isOf(actions []string) bool {
 	return len(actions) == 0 || slices.Contains(actions, r.action)
 }
@@ -196,13 +195,12 @@ type hold struct {
 	released chan struct{}
 }
 
-// holdResponse makes the response to the next request of an action, with a text
-// in it, wait: what it says of the table gets old. It does so whatever the
-// interceptor is.
+// holdResponse makes the response to the next request of an action, with a text in it, wait: what it says of the table
+// gets old. It does so whatever the interceptor is.
 func (f *fixture) holdResponse(action, text string) *hold { return f.hold(action, text, false) }
 
-// holdRequest makes the next request of an action, with a text in it, wait
-// before it reaches the interceptor and the table.
+// holdRequest makes the next request of an action, with a text in it, wait before it reaches the interceptor and the
+// table.
 func (f *fixture) holdRequest(action, text string) *hold { return f.hold(action, text, true) }
 
 func (f *fixture) hold(action, text string, early bool) *hold {
@@ -255,8 +253,7 @@ func (c *heldCall) finish() {
 	require.NoError(c.tb, await(c.tb, "the end of the call", c.result))
 }
 
-// A clientWithoutOptions is not the AWS SDK's own, and refuses request options as a DAX
-// client does.
+// A clientWithoutOptions is not the AWS SDK's own, and refuses request options as a DAX client does.
 type clientWithoutOptions struct{ dynamodbiface.DynamoDBAPI }
 
 func (c clientWithoutOptions) GetItemWithContext(
@@ -268,8 +265,8 @@ func (c clientWithoutOptions) GetItemWithContext(
 	return c.DynamoDBAPI.GetItemWithContext(ctx, input)
 }
 
-// inFakeTimeWithTable is inFakeTime with a table that keeps what is written to it.
-// No time passes while DynamoDB Local works.
+// inFakeTimeWithTable is inFakeTime with a table that keeps what is written to it. No time passes while DynamoDB Local
+// works.
 func inFakeTimeWithTable(t *testing.T, test func(t *testing.T, f *fixture)) {
 	t.Helper()
 	table := newFixture(t).table
@@ -336,8 +333,7 @@ func (g gateway) serve() {
 	}
 }
 
-// gatewayAnswers are made outside of fake time: waiting for such a channel is no
-// waiting in which time passes.
+// gatewayAnswers are made outside of fake time: waiting for such a channel is no waiting in which time passes.
 var gatewayAnswers = func() chan chan gatewayResponse {
 	answers := make(chan chan gatewayResponse, 1000)
 	for range cap(answers) {
@@ -364,8 +360,8 @@ func (g gateway) send(r *sentRequest) (*http.Response, error) {
 	return answer.Response, nil
 }
 
-// storeGoroutines returns the stacks of the goroutines in a test's fake time that
-// run this package's code, without the caller's.
+// storeGoroutines returns the stacks of the goroutines in a test's fake time that run this package's code, without the
+// caller's.
 func storeGoroutines() []string {
 	synctest.Wait()
 	stacks := make([]byte, 16<<20)

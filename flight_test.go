@@ -12,8 +12,7 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// panicking is what a client of the application's may do, for instance a double in its
-// tests, after some time.
+// panicking is what a client of the application's may do, for instance a double in its tests, after some time.
 func panicking(after time.Duration, with string, actions ...string) interceptor {
 	return failingWith(with, func(r *sentRequest) (*http.Response, error) {
 		time.Sleep(after)

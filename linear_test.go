@@ -16,14 +16,11 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// Seen by the goroutines that share a store, each call happens at one moment
-// between its begin and its end: once anyone has seen a version of a flag, or
-// the update to it has returned, nobody sees an older one. Here random calls
-// run against a store, slowed down at random at the transport, and a
-// linearizability checker looks for such moments.
+// Seen by the goroutines that share a store, each call happens at one moment between its begin and its end: once anyone
+// has seen a version of a flag, or the update to it has returned, nobody sees an older one. Here random calls run
+// against a store, slowed down at random at the transport, and a linearizability checker looks for such moments.
 
-// A registerCall is what a call means for one flag. A read has as its output the
-// version, or 0 where there is no flag.
+// A registerCall is what a call means for one flag. A read has as its output the version, or 0 where there is no flag.
 type registerCall struct {
 	name    string
 	version int
@@ -122,9 +119,8 @@ func (run *linearRun) all(worker int) {
 	}
 }
 
-// meetsInit returns what tells, at the end of a read, whether an Init was under
-// way during it. An Init is not atomic: of two reads that it meets, the later one
-// may still find what it removes.
+// meetsInit returns what tells, at the end of a read, whether an Init was under way during it. An Init is not atomic:
+// of two reads that it meets, the later one may still find what it removes.
 func (run *linearRun) meetsInit() func() bool {
 	ended, begun := run.initsEnded.Load(), run.initsBegun.Load()
 	return func() bool { return ended < begun || run.initsBegun.Load() > begun }
@@ -153,8 +149,7 @@ func (run *linearRun) init(worker int, begin time.Duration, version int, random 
 	run.write(worker, begin, calls, func() error { return run.store.Init(data) })
 }
 
-// write records what a call means for each flag. What the table refused is served
-// nevertheless.
+// write records what a call means for each flag. What the table refused is served nevertheless.
 func (run *linearRun) write(worker int, begin time.Duration, calls map[string]registerCall, do func() error) {
 	_ = do()
 	end := time.Since(run.begin)
@@ -171,8 +166,8 @@ func (run *linearRun) record(worker int, key string, call registerCall, output i
 	})
 }
 
-// slowly delays requests and responses at random, and loses responses with a
-// probability: then the table may have what the store doesn't know of.
+// slowly delays requests and responses at random, and loses responses with a probability: then the table may have what
+// the store doesn't know of.
 func slowly(losses float64) interceptor {
 	return func(_ *sentRequest, send func() (*http.Response, error)) (*http.Response, error) {
 		delay := func() {

@@ -66,8 +66,8 @@ func TestKnownOutageIsFailFast(t *testing.T) {
 	}
 }
 
-// checkCallsFail makes a call of each sort that needs the table, and checks that each
-// takes no longer than it may. It writes a kind that nothing is read of.
+// checkCallsFail makes a call of each sort that needs the table, and checks that each takes no longer than it may. It
+// writes a kind that nothing is read of.
 func checkCallsFail(t *testing.T, store ld.FeatureStore, fIsKnown bool, version int, longest time.Duration) {
 	t.Helper()
 	failing := map[string]func() error{
@@ -90,8 +90,7 @@ func checkCallsFail(t *testing.T, store ld.FeatureStore, fIsKnown bool, version 
 	}
 }
 
-// A failure counts at once, and for a moment only: the first look is soon. Of less
-// than an outage nobody hears.
+// A failure counts at once, and for a moment only: the first look is soon. Of less than an outage nobody hears.
 func TestBlipCostsMillisecondsAndIsNotTold(t *testing.T) {
 	t.Parallel()
 	for name, fault := range faults {

@@ -11,8 +11,8 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// Every flag evaluation is such a read. Allocations are counted for the whole process,
-// so this test can't run in parallel, and the keeper must not work meanwhile.
+// Every flag evaluation is such a read. Allocations are counted for the whole process, so this test can't run in
+// parallel, and the keeper must not work meanwhile.
 func TestReadsOfWhatIsKnownAllocateNothing(t *testing.T) {
 	getF := func(s ld.FeatureStore) { _, _ = s.Get(ld.Features, "f") }
 	getAbsent := func(s ld.FeatureStore) { _, _ = s.Get(ld.Features, "absent") }

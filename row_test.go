@@ -63,8 +63,7 @@ func TestMalformedRowIsLoggedOncePerVersion(t *testing.T) {
 	}
 }
 
-// What may just be stored by a count that is on the safe side is stored, and what
-// DynamoDB refuses is not sent.
+// What may just be stored by a count that is on the safe side is stored, and what DynamoDB refuses is not sent.
 func TestRowsAtTheSizeLimit(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -196,8 +195,8 @@ func TestRowsHaveTheSharedFormat(t *testing.T) {
 	}
 }
 
-// Other SDKs, and other versions of this one, write the same things in other
-// ways. Where the attributes and the JSON differ, the attributes decide.
+// Other SDKs, and other versions of this one, write the same things in other ways. Where the attributes and the JSON
+// differ, the attributes decide.
 func TestRowsOfOtherSDKsAreRead(t *testing.T) {
 	t.Parallel()
 	noVersion := new(dynamodb.AttributeValue)

@@ -26,8 +26,7 @@ func (l *toldStatuses) listen(status StoreStatus) {
 	l.statuses = append(l.statuses, status)
 }
 
-// require checks what the listener was told, and forgets it. An error is written
-// as a part of its text.
+// require checks what the listener was told, and forgets it. An error is written as a part of its text.
 func (l *toldStatuses) require(t *testing.T, want ...string) {
 	t.Helper()
 	synctest.Wait()
@@ -96,8 +95,8 @@ func TestStatusListener(t *testing.T) {
 	}
 }
 
-// The calls come one at a time, and hold up nothing. They may call the store, and
-// close it. Of what has changed meanwhile the latest is told.
+// The calls come one at a time, and hold up nothing. They may call the store, and close it. Of what has changed
+// meanwhile the latest is told.
 func TestStatusListenerMayTakeItsTimeAndUseTheStore(t *testing.T) {
 	t.Parallel()
 	inFakeTime(t, func(t *testing.T, f *fixture) {
@@ -136,11 +135,11 @@ func TestStatusListenerMayTakeItsTimeAndUseTheStore(t *testing.T) {
 	})
 }
 
-// What follows is what the SDK's wrapper is told. A status that goes back and forth
-// can end in a crash of the application, see IsStoreAvailable.
+// What follows is what the SDK's wrapper is told. A status that goes back and forth can end in a crash of the
+// application, see IsStoreAvailable.
 
-// The SDK reads no status during a write of its own, and takes a store that is
-// available for one that takes what it sends.
+// The SDK reads no status during a write of its own, and takes a store that is available for one that takes what it
+// sends.
 func TestStoreIsUnavailableDuringWrites(t *testing.T) {
 	t.Parallel()
 	for _, action := range []string{"PutItem", "BatchWriteItem"} {
@@ -162,8 +161,8 @@ func TestStoreIsUnavailableDuringWrites(t *testing.T) {
 	}
 }
 
-// Where nobody reads the SDK's channel, ten changes are enough to crash the
-// application when it closes the client. One that reads it writes.
+// Where nobody reads the SDK's channel, ten changes are enough to crash the application when it closes the client. One
+// that reads it writes.
 func TestStoreIsAvailableOnceForEachWrite(t *testing.T) {
 	t.Parallel()
 	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {

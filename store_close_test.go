@@ -13,8 +13,7 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// A call that gets no answer goes on in the background. What comes after it is served
-// at once, and has the last word.
+// A call that gets no answer goes on in the background. What comes after it is served at once, and has the last word.
 func TestSDKWritesWithoutAnswers(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -137,8 +136,8 @@ func TestIdleAndClosedStoresHaveNoGoroutine(t *testing.T) {
 	}
 }
 
-// As with other stores, a client of the SDK that is closed can still evaluate flags, and
-// its store can be given to another one.
+// As with other stores, a client of the SDK that is closed can still evaluate flags, and its store can be given to
+// another one.
 func TestClosedStoreAnswersFromTheTable(t *testing.T) {
 	t.Parallel()
 	for mode, options := range outageModes {

@@ -31,8 +31,8 @@ func TestInfoLines(t *testing.T) {
 	})
 }
 
-// A store of the SDK's looks at the table when it is made, because nobody else notices
-// before the first evaluation. It has only the permissions of its mode.
+// A store of the SDK's looks at the table when it is made, because nobody else notices before the first evaluation. It
+// has only the permissions of its mode.
 func TestLookAtStart(t *testing.T) {
 	t.Parallel()
 	initialized := func(f *fixture) { require.NoError(f.tb, f.newStore(Prefix("p")).Init(allData())) }
@@ -129,8 +129,7 @@ func TestConnectedStartDuringAnOutage(t *testing.T) {
 	}
 }
 
-// Whoever has the data fills a table again that lost it during an outage, even if
-// nothing but reads met that.
+// Whoever has the data fills a table again that lost it during an outage, even if nothing but reads met that.
 func TestTableThatComesBackEmptyIsFilled(t *testing.T) {
 	t.Parallel()
 	items := slices.Clip(append(numberedFlags("f", 50), segment("s", 1)))
@@ -193,8 +192,7 @@ func TestDataSetThatVanishesIsWrittenAgain(t *testing.T) {
 	}
 }
 
-// The items are not kept. The SDK sends them again when its stream begins anew, which
-// it does after an outage.
+// The items are not kept. The SDK sends them again when its stream begins anew, which it does after an outage.
 func TestLostDataSetWithoutACache(t *testing.T) {
 	t.Parallel()
 	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {

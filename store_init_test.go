@@ -129,8 +129,7 @@ func TestInitMakesRequestsAtTheSameTime(t *testing.T) {
 	})
 }
 
-// A writeLog notes when each row was first sent, and when DynamoDB had stored or
-// deleted it.
+// A writeLog notes when each row was first sent, and when DynamoDB had stored or deleted it.
 type writeLog struct {
 	mu           sync.Mutex
 	clock        int
@@ -167,8 +166,8 @@ func (l *writeLog) intercept(r *sentRequest, send func() (*http.Response, error)
 	return response, err
 }
 
-// rank is in which order rows are written: what is obsolete is deleted at the end, and
-// then the table is said to be complete.
+// rank is in which order rows are written: what is obsolete is deleted at the end, and then the table is said to be
+// complete.
 func (l *writeLog) rank(name string) int {
 	namespace, _, _ := strings.Cut(name, "/")
 	if l.deletes[name] {
@@ -177,8 +176,8 @@ func (l *writeLog) rank(name string) int {
 	return slices.Index([]string{"segments", "features", "experiments", "", initedKey}, namespace)
 }
 
-// A process that reads the table during an Init never meets a flag without what the
-// flag needs. Prerequisites may be missing, and lead in cycles.
+// A process that reads the table during an Init never meets a flag without what the flag needs. Prerequisites may be
+// missing, and lead in cycles.
 func TestInitWritesInAnOrderThatOtherProcessesCanRelyOn(t *testing.T) {
 	t.Parallel()
 	const flags, before, missing = 60, 20, 100

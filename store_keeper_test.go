@@ -81,8 +81,7 @@ func TestProbesNeverPileUp(t *testing.T) {
 	}
 }
 
-// All that fails together is one outage: it has one warning, then one in ten minutes,
-// and one at its end.
+// All that fails together is one outage: it has one warning, then one in ten minutes, and one at its end.
 func TestOutageFromItsBeginningToItsEnd(t *testing.T) {
 	t.Parallel()
 	for name, fault := range faults {
@@ -117,8 +116,8 @@ func TestOutageFromItsBeginningToItsEnd(t *testing.T) {
 	}
 }
 
-// An Init needs four actions. What it could not do is done by the others, or when
-// they are allowed again. An outage of one kind's writes is none of the other's.
+// An Init needs four actions. What it could not do is done by the others, or when they are allowed again. An outage of
+// one kind's writes is none of the other's.
 func TestInitOfWhichAPartIsDenied(t *testing.T) {
 	t.Parallel()
 	items := append(numberedFlags("f", 100), segment("s", 1))
@@ -187,8 +186,8 @@ func TestUpdateWhileALateWriteIsUnderWay(t *testing.T) {
 	}
 }
 
-// What waits is written in the order of Init: segments before flags before all
-// else, a flag after those that it needs, and last that it is complete.
+// What waits is written in the order of Init: segments before flags before all else, a flag after those that it needs,
+// and last that it is complete.
 func TestLateWriteIsInTheOrderOfInit(t *testing.T) {
 	t.Parallel()
 	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
@@ -206,11 +205,11 @@ func TestLateWriteIsInTheOrderOfInit(t *testing.T) {
 	})
 }
 
-// What a late write costs depends on what waits, not on what the table holds. While it
-// is refused, the table is asked for one row at a time.
+// What a late write costs depends on what waits, not on what the table holds. While it is refused, the table is asked
+// for one row at a time.
 func TestCostOfLateWrites(t *testing.T) {
 	t.Parallel()
-	const changed = 20
+	const changed = 5
 	refusals := map[string]interceptor{"batches denied": denying("BatchWriteItem")}
 	maps.Copy(refusals, ways)
 	for name, refusing := range refusals {
@@ -244,8 +243,22 @@ func TestCostOfLateWrites(t *testing.T) {
 	}
 }
 
-// A row that DynamoDB holds in the place of an item, and that is no valid one, is
-// replaced if it is older.
+// What a process has seen in the table may not be there any more.
+func TestRefusedInitIsWrittenOverWhatWasSetBack(t *testing.T) {
+	t.Parallel()
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		store := f.newStore()
+		data := []ld.VersionedData{flag("f", 2), flag("g", 1)}
+		require.NoError(t, store.Init(allData(data...)))
+		require.NoError(t, f.newStore().Init(allData(flag("f", 1), flag("g", 1))))
+		f.transport.setInterceptor(denying("BatchWriteItem"))
+		require.Error(t, store.Init(allData(data...)))
+		time.Sleep(time.Minute)
+		f.requireHolds(data)
+	})
+}
+
+// A row that DynamoDB holds in the place of an item, and that is no valid one, is replaced if it is older.
 func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

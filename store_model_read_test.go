@@ -14,8 +14,8 @@ type delivery struct {
 	step int
 }
 
-// A sighting is the latest that a process has returned of an item, or was sent: its
-// version, and whether it was seen to be gone since.
+// A sighting is the latest that a process has returned of an item, or was sent: its version, and whether it was seen to
+// be gone since.
 type sighting struct {
 	version int
 	gone    bool
@@ -52,8 +52,7 @@ func (p *process) latestBefore(key modelKey, step int) itemState {
 	return latest
 }
 
-// checkWritten makes a call that writes. Only a store of the deprecated constructor
-// returns the error of what it keeps.
+// checkWritten makes a call that writes. Only a store of the deprecated constructor returns the error of what it keeps.
 func (p *process) checkWritten(call string, write func() error) {
 	err := write()
 	p.w.say("%s.%s = %.150v", p.name, call, err)
@@ -145,8 +144,8 @@ func (p *process) checkAll(kind ld.VersionedDataKind, items map[string]ld.Versio
 // serves reports whether the process serves what it knows in an outage.
 func (p *process) serves() bool { return p.ttl < 0 || p.ttl > 0 && p.policy != EvictStaleValues }
 
-// knows reports whether the process must know an item, because it was sent it or has
-// returned it, and cannot have seen since that it is gone.
+// knows reports whether the process must know an item, because it was sent it or has returned it, and cannot have seen
+// since that it is gone.
 func (p *process) knows(key modelKey) bool {
 	seen := p.seen[key]
 	published, _ := p.w.published(key, seen.version)
@@ -186,8 +185,7 @@ func (p *process) beginAll(kind ld.VersionedDataKind) {
 	p.begin(fmt.Sprintf("%s.All(%s)", p.name, kind.GetNamespace()), "Query", p.makeAll(kind), kind.GetNamespace())
 }
 
-// begin starts a read whose response, if it makes a request, waits until the read
-// is finished.
+// begin starts a read whose response, if it makes a request, waits until the read is finished.
 func (p *process) begin(name, action string, read read, text string) {
 	f := &fixture{tb: p.w.t, transport: p.transport}
 	r := &readUnderWay{name, f.holdResponse(action, text+`"`), make(chan func(), 1)}
@@ -264,8 +262,7 @@ func (p *process) check(key modelKey, item ld.VersionedData, from readBegin) {
 	}
 }
 
-// checkSent checks that a connected process returns what it was sent, when no other
-// one writes.
+// checkSent checks that a connected process returns what it was sent, when no other one writes.
 func (p *process) checkSent(key modelKey, got itemState, step int) {
 	deliveries := p.deliveries[key]
 	for i := len(deliveries) - 1; i >= 0; i-- {
@@ -297,8 +294,7 @@ func (p *process) initedBefore(step int) int {
 	return latest
 }
 
-// checkOrder checks that no read of a process goes behind what the process has
-// returned or was sent before.
+// checkOrder checks that no read of a process goes behind what the process has returned or was sent before.
 func (p *process) checkOrder(key modelKey, got itemState, from readBegin) {
 	before := from.seen[key]
 	published, _ := p.w.published(key, before.version)
@@ -317,8 +313,7 @@ func (p *process) checkOrder(key modelKey, got itemState, from readBegin) {
 	}
 }
 
-// setBackSince reports whether another process can have set back rows to what it was
-// sent, as an Init may.
+// setBackSince reports whether another process can have set back rows to what it was sent, as an Init may.
 func (w *world) setBackSince(step int, than *process) bool {
 	for _, p := range w.processes {
 		if w.connected > 1 && p != than && p.initedAt >= step && p.initedAt > 0 {

@@ -32,8 +32,7 @@ func (k modelKey) item(version int) ld.VersionedData {
 	return flag(k.key, version)
 }
 
-// An itemState is a version of an item, or of its removal. Version zero is an item
-// that was never there.
+// An itemState is a version of an item, or of its removal. Version zero is an item that was never there.
 type itemState struct {
 	version int
 	gone    bool
@@ -48,8 +47,7 @@ func (s itemState) String() string {
 	return fmt.Sprintf("gone@%d", s.version)
 }
 
-// modelRows has what the table holds, from the writes that have reached it, and
-// checks each of them.
+// modelRows has what the table holds, from the writes that have reached it, and checks each of them.
 type modelRows struct {
 	w               *world
 	prefix          string
@@ -141,8 +139,7 @@ func (m *modelRows) put(p *process, action, name string, item rawItem) {
 	m.rows[name] = state
 }
 
-// deleted checks that a process deletes a row only within an Init, and none of what
-// it was sent.
+// deleted checks that a process deletes a row only within an Init, and none of what it was sent.
 func (m *modelRows) deleted(p *process, name string) {
 	m.note(p, "%s: deleted", name)
 	for _, key := range modelKeys {
@@ -231,8 +228,8 @@ func (w *world) checkTable() {
 	}
 }
 
-// wanted returns what everybody has to have when all is calm. What a process never
-// saw and a refused Init left out may still be there.
+// wanted returns what everybody has to have when all is calm. What a process never saw and a refused Init left out may
+// still be there.
 func (w *world) wanted() map[modelKey]itemState {
 	p := w.processes[0]
 	wanted := make(map[modelKey]itemState)

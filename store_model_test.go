@@ -15,10 +15,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestStoresDoWhatTheModelSays tries random histories of several processes on one
-// table, with faults that begin and end, and compares all that they return and
-// write with a model. make fuzz-model tries more of them. A history that fails is
-// made as short as possible and is printed step by step; -rapid.failfile and
+// TestStoresDoWhatTheModelSays tries random histories of several processes on one table, with faults that begin and
+// end, and compares all that they return and write with a model. make fuzz-model tries more of them. A history that
+// fails is made as short as possible and is printed step by step; -rapid.failfile and
 // -rapid.seed repeat it.
 func TestStoresDoWhatTheModelSays(t *testing.T) {
 	table := newFixture(t).table
@@ -82,8 +81,8 @@ func (s step) GoString() string {
 	return fmt.Sprintf("%s %d %d %d %d %d", stepNames[s.action], s.process, s.key, s.fault, s.of, s.pause)
 }
 
-// The steps, the more frequent ones several times. Those that do nothing take the
-// place of what a failing history doesn't need.
+// The steps, the more frequent ones several times. Those that do nothing take the place of what a failing history
+// doesn't need.
 var stepNames = []string{
 	"nothing", "get", "get", "get", "get", "all", "all", "agree", "update", "update", "update", "delete", "publish", "publish removal",
 	"Init", "Init", "late Init", "pause", "pause", "pause", "begin fault", "begin fault", "begin fault", "end faults", "end faults",
@@ -117,8 +116,8 @@ func drawPlan(rt *rapid.T, connected int) plan {
 	return p
 }
 
-// A world is what a history has done so far, and what the model knows of it. Only
-// the test's goroutine changes it, but for what is under the lock of the rows.
+// A world is what a history has done so far, and what the model knows of it. Only the test's goroutine changes it, but
+// for what is under the lock of the rows.
 type world struct {
 	t            *testing.T
 	f            *fixture
@@ -284,8 +283,8 @@ func (w *world) published(key modelKey, version int) (step int, is itemState) {
 	return 0, itemState{}
 }
 
-// calm ends all faults, lets time pass and checks that everything is as it has to
-// be: everybody has what LaunchDarkly has.
+// calm ends all faults, lets time pass and checks that everything is as it has to be: everybody has what LaunchDarkly
+// has.
 func (w *world) calm() {
 	w.say("all faults end")
 	for _, p := range w.processes {
@@ -316,9 +315,9 @@ func (w *world) calm() {
 	}
 }
 
-// fillsAgain reports whether the process fills a table that was emptied, or has done
-// so. It does that where it misses an item that it keeps, and that no update has
-// brought back, unless the table was emptied before the data set was complete, or $inited was denied.
+// fillsAgain reports whether the process fills a table that was emptied, or has done so. It does that where it misses
+// an item that it keeps, and that no update has brought back, unless the table was emptied before the data set was
+// complete, or $inited was denied.
 func (p *process) fillsAgain() bool {
 	p.w.rows.mu.Lock()
 	defer p.w.rows.mu.Unlock()

@@ -14,14 +14,13 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// expiring makes a store that waits for the table in each read, and keeps what it has
-// read.
+// expiring makes a store that waits for the table in each read, and keeps what it has read.
 func (f *fixture) expiring() ld.FeatureStore {
 	return f.newStore(CacheTTL(time.Nanosecond), StaleValues(EvictStaleValues))
 }
 
-// knowing has ways to get to know something of the table, the number of
-// reads that they take, and what costs no request then.
+// knowing has ways to get to know something of the table, the number of reads that they take, and what costs no request
+// then.
 var knowing = map[string]struct {
 	know  func(f *fixture, s ld.FeatureStore) error
 	reads int

@@ -107,8 +107,8 @@ func (f *staleFixture) hold(version int, fault readFault) {
 	f.transport.setInterceptor(table)
 }
 
-// know makes a store that has read version 1 of the flags, that there is no flag
-// "absent", and all flags if it is to. Then it lets the TTL pass.
+// know makes a store that has read version 1 of the flags, that there is no flag "absent", and all flags if it is to.
+// Then it lets the TTL pass.
 func (f *staleFixture) know(all bool, options ...FeatureStoreOption) ld.FeatureStore {
 	f.t.Helper()
 	f.hold(1, readFault{})
@@ -126,8 +126,7 @@ func (f *staleFixture) know(all bool, options ...FeatureStoreOption) ld.FeatureS
 	return store
 }
 
-// staleReads are the ways to read the flag f, and for how long they may wait for the
-// table if it is known.
+// staleReads are the ways to read the flag f, and for how long they may wait for the table if it is known.
 var staleReads = map[string]struct {
 	patience time.Duration
 	version  func(ld.FeatureStore) (int, error)
@@ -142,8 +141,7 @@ var staleReads = map[string]struct {
 	}},
 }
 
-// What is known costs an evaluation 250 ms at most, and that once, whatever happens
-// to the table.
+// What is known costs an evaluation 250 ms at most, and that once, whatever happens to the table.
 func TestNobodyWaitsForWhatIsKnown(t *testing.T) {
 	t.Parallel()
 	for faultName, fault := range readFaults {
@@ -308,8 +306,7 @@ func TestThatAKeyIsAbsentIsNotServedLate(t *testing.T) {
 	}
 }
 
-// Who has nothing to serve waits for an answer, but not beyond RequestTimeout, nor
-// for what is known to fail.
+// Who has nothing to serve waits for an answer, but not beyond RequestTimeout, nor for what is known to fail.
 func TestWhatIsNotKnownIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	sorts := map[string]func(f *staleFixture) ld.FeatureStore{
@@ -355,8 +352,8 @@ func TestWhatIsNotKnownIsWaitedFor(t *testing.T) {
 	}
 }
 
-// A row that is malformed by now is no outage, but its last good item is better than
-// none. It is read, and logged, as seldom as others.
+// A row that is malformed by now is no outage, but its last good item is better than none. It is read, and logged, as
+// seldom as others.
 func TestLastGoodItemOfAMalformedRow(t *testing.T) {
 	t.Parallel()
 	for name, policy := range map[string]StaleValuesPolicy{

@@ -15,8 +15,8 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// An unsavedFixture is a process whose table has version 1 of the flags f and g,
-// of the segment s and of the experiment x.
+// An unsavedFixture is a process whose table has version 1 of the flags f and g, of the segment s and of the experiment
+// x.
 type unsavedFixture struct {
 	*fixture
 	t     *testing.T
@@ -109,8 +109,7 @@ func (f *unsavedFixture) recover() {
 	assert.LessOrEqual(f.t, timeUntil(f.t, "the end", f.hasEnded(len(began))), denialPause+DefaultRequestTimeout)
 }
 
-// checkServed checks that the store has just these items, now and when TTLs have
-// run out.
+// checkServed checks that the store has just these items, now and when TTLs have run out.
 func (f *unsavedFixture) checkServed(want ...ld.VersionedData) {
 	f.t.Helper()
 	for range 3 {
@@ -169,8 +168,8 @@ func (f *unsavedFixture) upsert(item ld.VersionedData) error {
 	return f.store.Upsert(kindOf(item), item)
 }
 
-// refuse makes the table refuse everything, with an error that needs no retries, and
-// lets failures of other kinds be over.
+// refuse makes the table refuse everything, with an error that needs no retries, and lets failures of other kinds be
+// over.
 func (f *unsavedFixture) refuse() {
 	f.transport.setInterceptor(denying())
 	time.Sleep(2 * maxPause)
@@ -205,8 +204,8 @@ func TestRefusedUpdatesAreServedAndWrittenLater(t *testing.T) {
 	}
 }
 
-// unsavedCases has what a process does while all is refused at first, in which the
-// table's and the process's data are the same at the end.
+// unsavedCases has what a process does while all is refused at first, in which the table's and the process's data are
+// the same at the end.
 var unsavedCases = map[string]struct {
 	act  func(f *unsavedFixture)
 	want []ld.VersionedData
@@ -264,8 +263,8 @@ func TestWhatWaitsIsServedAndWritten(t *testing.T) {
 	}
 }
 
-// Where another process has written a version meanwhile that is as new, that counts.
-// What it has put in the place of something that an Init left out stays.
+// Where another process has written a version meanwhile that is as new, that counts. What it has put in the place of
+// something that an Init left out stays.
 func TestLateWriteLeavesTheWorkOfOtherProcessesAlone(t *testing.T) {
 	t.Parallel()
 	testUnsaved(t, func(f *unsavedFixture) {

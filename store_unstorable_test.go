@@ -15,8 +15,7 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// An unstorableFixture has a table with version 1 of the flag f, and two processes
-// that use it.
+// An unstorableFixture has a table with version 1 of the flag f, and two processes that use it.
 type unstorableFixture struct {
 	*fixture
 	store ld.FeatureStore // the one that gets what can't be stored
@@ -84,8 +83,7 @@ func TestTooLargeItemsAreLeftOut(t *testing.T) {
 	})
 }
 
-// A too large item is served until this process gets a newer one, or another one with
-// an Init.
+// A too large item is served until this process gets a newer one, or another one with an Init.
 func TestWhatTakesTheTooLargeItemsPlace(t *testing.T) {
 	for name, c := range map[string]struct {
 		update func(store ld.FeatureStore) error
@@ -110,8 +108,7 @@ func TestWhatTakesTheTooLargeItemsPlace(t *testing.T) {
 	}
 }
 
-// Where the table is asked again, what another process has put there takes the place
-// too, if it is as new.
+// Where the table is asked again, what another process has put there takes the place too, if it is as new.
 func TestNewerRowTakesTheTooLargeItemsPlace(t *testing.T) {
 	t.Parallel()
 	for name, ttl := range map[string]time.Duration{"no cache": 0, "expires": time.Second} {
@@ -189,8 +186,8 @@ func TestNewerItemThanTheOneThatDynamoDBCallsInvalid(t *testing.T) {
 	}
 }
 
-// Nothing can be stored under these keys. An error would be an outage to the
-// SDK, so there is none, and only the process that received the items has them.
+// Nothing can be stored under these keys. An error would be an outage to the SDK, so there is none, and only the
+// process that received the items has them.
 func TestKeysThatDynamoDBCannotHold(t *testing.T) {
 	t.Parallel()
 	keys := []string{"", strings.Repeat("k", maxSortKeyBytes+1), strings.Repeat("é", maxSortKeyBytes/2+1), "not UTF-8: \xff"}

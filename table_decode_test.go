@@ -23,8 +23,7 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// A response that can't be right is an error or asked for again, but never taken for an
-// empty one.
+// A response that can't be right is an error or asked for again, but never taken for an empty one.
 func TestCorruptedResponses(t *testing.T) {
 	t.Parallel()
 	for action, call := range callOf {
@@ -60,8 +59,7 @@ func TestCorruptedResponses(t *testing.T) {
 	}
 }
 
-// DynamoDB's responses always have these parts. A response without them is none
-// of its own, and no empty result.
+// DynamoDB's responses always have these parts. A response without them is none of its own, and no empty result.
 func TestResponsesOfTheWrongShapeAreErrors(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -88,8 +86,8 @@ func TestResponsesOfTheWrongShapeAreErrors(t *testing.T) {
 	}
 }
 
-// An application's handlers may count capacity, and change the body in front of the AWS
-// SDK's, here one that a proxy has compressed.
+// An application's handlers may count capacity, and change the body in front of the AWS SDK's, here one that a proxy
+// has compressed.
 func TestHandlersOfTheClientGoOnWorking(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -129,8 +127,7 @@ func TestHandlersOfTheClientGoOnWorking(t *testing.T) {
 	assert.Equal(t, map[string]bool{"GetItem": true, "Query": true, "PutItem": true, "BatchWriteItem": true}, consumed)
 }
 
-// No response makes the reader panic, and of those that DynamoDB can make it
-// reads the same rows as the AWS SDK.
+// No response makes the reader panic, and of those that DynamoDB can make it reads the same rows as the AWS SDK.
 func FuzzReadRows(f *testing.F) {
 	for _, body := range []string{
 		`{}`,
@@ -178,8 +175,7 @@ func FuzzReadRows(f *testing.F) {
 	})
 }
 
-// decodeResponse has the client decode a body, without a request: into a response, or
-// without one as the AWS SDK does.
+// decodeResponse has the client decode a body, without a request: into a response, or without one as the AWS SDK does.
 func decodeResponse(client *dynamodb.DynamoDB, body []byte, isQuery bool, into *response) (interface{}, error) {
 	r, _ := client.GetItemRequest(&dynamodb.GetItemInput{})
 	if isQuery {
