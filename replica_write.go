@@ -30,7 +30,8 @@ func (r *replica) keep(item *received) (rec *record, kept bool) {
 	if known != nil && known.state == waits && known.item.GetVersion() == item.item.GetVersion() {
 		return known, true // its sender wants to know whether it is written
 	}
-	if !known.isAbsent() && known.state != malformed && known.version() >= item.item.GetVersion() {
+	if !known.isAbsent() && known.state != malformed && known.version() >= item.item.GetVersion() &&
+		(known.state != removed || known.version() > item.item.GetVersion()) {
 		return known, false
 	}
 	return r.keepReceived(known, item), true
@@ -53,13 +54,13 @@ func (r *replica) keepReceived(known *record, item *received) *record {
 }
 
 // keepAll stores the items of an Init in the same way, and that there are no others. One that the table was last seen to
-// have need not wait. It returns the number of changes so far.
-func (r *replica) keepAll(items map[string]*received) (since uint64) {
+// have need not wait if the rows are intact. It returns the number of changes so far.
+func (r *replica) keepAll(items map[string]*received, areIntact bool) (since uint64) {
 	r.mu.Lock()
 	defer r.unlock()
 	for key, item := range items {
 		switch known := r.record(key); {
-		case known.isSaved(item):
+		case areIntact && known.isSaved(item):
 			rec := *known
 			rec.own = true
 			r.records.Store(key, &rec)

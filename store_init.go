@@ -37,7 +37,7 @@ func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) err
 	}
 	s.data.initWaits.Store(true)
 	for _, p := range plan {
-		p.since = p.replica.keepAll(p.items)
+		p.since = p.replica.keepAll(p.items, !s.data.isMissing.Load())
 	}
 	s.data.received.Store(true)
 	s.data.known.Store(true)

@@ -258,6 +258,24 @@ func TestRefusedInitIsWrittenOverWhatWasSetBack(t *testing.T) {
 	})
 }
 
+// What a refused Init left out, and another process has written, is served again when an update brings it back.
+func TestUpdateBringsBackWhatARefusedInitLeftOut(t *testing.T) {
+	for mode, options := range outageModes {
+		runWithTable(t, mode, func(t *testing.T, f *fixture) {
+			require.NoError(t, f.newStore().Init(allData(flag("f", 2))))
+			store := f.newStore(options...)
+			require.NoError(t, all(store)())
+			f.transport.setInterceptor(denying("Query"))
+			require.Error(t, store.Init(allData()))
+			assertGet(t, store, ld.Features, "f", nil)
+			require.NoError(t, store.Upsert(ld.Features, flag("f", 1)))
+			assertGet(t, store, ld.Features, "f", nil)
+			require.NoError(t, store.Upsert(ld.Features, flag("f", 2)))
+			assertGet(t, store, ld.Features, "f", flag("f", 2))
+		})
+	}
+}
+
 // A row that DynamoDB holds in the place of an item, and that is no valid one, is replaced if it is older.
 func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 	t.Parallel()
