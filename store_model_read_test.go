@@ -26,7 +26,7 @@ func (p *process) deliver(key modelKey, state itemState) {
 	p.deliveries[key] = append(p.deliveries[key], delivery{state, p.w.now})
 	p.w.rows.mu.Unlock()
 	if state.isItem() {
-		p.knew[key] = true
+		p.knew[key], p.sent[key] = true, true
 	}
 	if !p.leftOut[key] {
 		p.seen[key] = sighting(state)

@@ -228,13 +228,13 @@ func (w *world) checkTable() {
 	}
 }
 
-// wanted returns what everybody has to have when all is calm. What a process never saw and a refused Init left out may
-// still be there.
+// wanted returns what everybody has to have when all is calm. What a process was never sent and a refused Init left out
+// may still be there.
 func (w *world) wanted() map[modelKey]itemState {
 	p := w.processes[0]
 	wanted := make(map[modelKey]itemState)
 	for _, key := range modelKeys {
-		if latest := p.latest(key); latest.isItem() || !p.leftOut[key] {
+		if latest := p.latest(key); latest.isItem() || !p.mayStay[key] {
 			wanted[key] = latest
 		}
 	}

@@ -298,6 +298,7 @@ func (w *world) calm() {
 		if w.connected > 1 || !p.inited || w.rows.emptiedAt > p.initedAt && !p.fillsAgain() {
 			p.init(len(w.events))
 			clear(p.leftOut) // The table takes it.
+			clear(p.mayStay)
 		}
 	}
 	w.nextStep()
@@ -353,6 +354,8 @@ type process struct {
 	initing    bool  // has the lock of the rows, as the deliveries do
 	deliveries map[modelKey][]delivery
 	knew       map[modelKey]bool // it was sent the item, or has returned it
+	sent       map[modelKey]bool // it was sent the item
+	mayStay    map[modelKey]bool // an Init left it out, which may be refused, and it had not been sent it
 	leftOut    map[modelKey]bool // an Init left it out, and it had not known it
 	seen       map[modelKey]sighting
 }
@@ -375,7 +378,8 @@ func (p *process) start() {
 	require.NoError(p.w.t, err)
 	p.inited = false
 	p.deliveries = make(map[modelKey][]delivery)
-	p.knew, p.leftOut, p.seen = make(map[modelKey]bool), make(map[modelKey]bool), make(map[modelKey]sighting)
+	p.knew, p.sent, p.seen = make(map[modelKey]bool), make(map[modelKey]bool), make(map[modelKey]sighting)
+	p.leftOut, p.mayStay = make(map[modelKey]bool), make(map[modelKey]bool)
 	synctest.Wait() // for what it does in the background
 }
 
@@ -402,7 +406,7 @@ func (p *process) init(position int) {
 		} else {
 			state.gone = true
 		}
-		p.leftOut[key] = state.gone && !p.knew[key]
+		p.leftOut[key], p.mayStay[key] = state.gone && !p.knew[key], state.gone && !p.sent[key]
 		p.deliver(key, state)
 	}
 	p.inited, p.initedAt = true, p.w.now
@@ -426,7 +430,7 @@ func (p *process) receive() {
 	}
 	for _, e := range p.w.events[p.position:] {
 		p.position++
-		p.leftOut[e.key] = false
+		p.leftOut[e.key], p.mayStay[e.key] = false, false
 		p.deliver(e.key, e.itemState)
 		if e.gone {
 			p.checkWritten(fmt.Sprintf("Delete(%s@%d)", e.key, e.version), func() error {
