@@ -46,8 +46,8 @@
 //
 // Updates and Inits that the table doesn't take are unsaved: this process serves them, and writes them when the table
 // can be used again, but never over a newer row. A flag that such an Init leaves out is written as deleted if this
-// process had written it. A row that this process has never seen stays until the next Init that the table takes. If the
-// table comes back empty, a process that is connected to LaunchDarkly fills it.
+// process had written it. Any other row stays until the next Init that the table takes. If the table comes back empty, a
+// process that is connected to LaunchDarkly fills it.
 //
 // An item that DynamoDB can't hold, because it has more than 400 KB or an impossible key, is served by the process that
 // received it. Of a malformed row, the last known item is served, or nothing. Both are logged once, and are no outages.
