@@ -53,18 +53,13 @@ func (r *replica) keepReceived(known *record, item *received) *record {
 	return rec
 }
 
-// keepAll stores the items of an Init in the same way, and that there are no others. One that the table was last seen to
-// have need not wait if the rows are intact. It returns the number of changes so far.
-func (r *replica) keepAll(items map[string]*received, areIntact bool) (since uint64) {
+// keepAll stores the items of an Init in the same way, and that there are no others. It returns the number of changes
+// so far.
+func (r *replica) keepAll(items map[string]*received) (since uint64) {
 	r.mu.Lock()
 	defer r.unlock()
 	for key, item := range items {
-		switch known := r.record(key); {
-		case areIntact && known.isSaved(item):
-			rec := *known
-			rec.own = true
-			r.records.Store(key, &rec)
-		case known.isAbsent() || known.state == malformed || known.version() <= item.item.GetVersion():
+		if known := r.record(key); known.isAbsent() || known.state == malformed || known.version() <= item.item.GetVersion() {
 			r.keepReceived(known, item)
 		}
 	}
@@ -77,23 +72,13 @@ func (r *replica) keepAll(items map[string]*received, areIntact bool) (since uin
 	return r.changes
 }
 
-// isSaved reports whether the table was last seen to have an item, which is known. The record may be nil.
-func (rec *record) isSaved(item *received) bool {
-	return rec != nil && rec.state == saved && rec.item != nil && rec.row == item.id
-}
-
-// noteStored stores which items of an Init that failed the table has all the same, and which it no longer has.
-func (r *replica) noteStored(since uint64, items map[string]*received, missing map[string]row) {
+// noteStored stores which items of an Init that failed the table has all the same, so that they need not wait.
+func (r *replica) noteStored(since uint64, items map[string]*received, isStored func(item *received, known *record) bool) {
 	r.mu.Lock()
 	defer r.unlock()
 	for key, item := range items {
-		_, isMissing := missing[key]
-		switch known := r.record(key); {
-		case item.fault != nil:
-		case !isMissing:
+		if item.fault == nil && isStored(item, r.record(key)) {
 			r.merge(since, found{key: key, row: item.id, item: item.item})
-		case known.isSaved(item):
-			r.keepReceived(known, item)
 		}
 	}
 }

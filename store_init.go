@@ -37,7 +37,7 @@ func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) err
 	}
 	s.data.initWaits.Store(true)
 	for _, p := range plan {
-		p.since = p.replica.keepAll(p.items, !s.data.isMissing.Load())
+		p.since = p.replica.keepAll(p.items)
 	}
 	s.data.received.Store(true)
 	s.data.known.Store(true)
@@ -72,9 +72,13 @@ func newKindPlan(r *replica, items []ld.VersionedData) *kindPlan {
 func (s *store) init(ctx context.Context, plan []*kindPlan) error {
 	if err := s.carryOut(ctx, plan); err != nil {
 		for _, p := range plan {
-			if p.isCompared {
-				p.replica.noteStored(p.since, p.items, p.rows)
-			}
+			p.replica.noteStored(p.since, p.items, func(item *received, known *record) bool {
+				if p.isCompared {
+					_, isMissing := p.rows[item.row.key]
+					return !isMissing
+				}
+				return known.row == item.id && s.cacheTTL != 0 && !s.data.isMissing.Load() // as was last seen
+			})
 		}
 		return err
 	}
