@@ -107,7 +107,10 @@ type runner func(ctx context.Context, of target, request func() (*response, erro
 
 // run makes a request unless it is known to fail.
 func (o *outage) run(ctx context.Context, of target, request func() (*response, error)) (*response, error) {
-	return o.ask(ctx, of, func() (*response, error) { return o.try(ctx, of, request) })
+	if f := o.fact(of); f != nil {
+		return nil, f.errorOf(of)
+	}
+	return o.try(ctx, of, request)
 }
 
 // ask does the same for a request whose result says nothing about others.

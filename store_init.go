@@ -153,6 +153,9 @@ func (p *kindPlan) compareRow(stored row) {
 // writeKinds writes each wave when the one before it is in the table, and deletes obsolete rows at the end.
 func (s *store) writeKinds(ctx context.Context, plan []*kindPlan) error {
 	for _, p := range plan {
+		if len(p.rows) == 0 {
+			continue
+		}
 		writer := batchWriter{store: s, plan: p}
 		for _, wave := range waves(p.items, func(item *received) ld.VersionedData { return item.item }) {
 			var rows []row

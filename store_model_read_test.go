@@ -2,6 +2,7 @@ package lddynamodb
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -210,6 +211,21 @@ func (t *transport) removeHold(h *hold) {
 			return
 		}
 	}
+}
+
+// checkEnded checks the reads that have ended without the response that waits.
+func (p *process) checkEnded() {
+	p.reads = slices.DeleteFunc(p.reads, func(r *readUnderWay) bool {
+		select {
+		case check := <-r.done:
+			close(r.hold.released)
+			p.faultEnd = time.Now()
+			check()
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 func (p *process) finishReads() {

@@ -179,6 +179,9 @@ func (w *world) run(steps []step) {
 	for _, s := range steps {
 		w.nextStep()
 		w.do(s)
+		for _, p := range w.processes {
+			p.checkEnded()
+		}
 		w.takeRowViolation()
 		if w.violation != "" {
 			break
