@@ -15,8 +15,8 @@ import (
 // allWrites is the weight of a write that excludes all others.
 const allWrites = math.MaxInt64
 
-// errReplaced is the error of an item that was refused, because of a row that was not there any more when it was read.
-var errReplaced = errors.New("an older row has come, by another Init, in the place of a newer one")
+// errReplaced is the error of a write that was refused because of a newer row, which was gone when it was read.
+var errReplaced = errors.New("meanwhile another Init has replaced the newer row")
 
 // writes lets updates run at the same time, but an Init alone. Reads never wait for it.
 type writes struct {
