@@ -43,14 +43,13 @@ func NewDynamoDBFeatureStore(table string, options ...FeatureStoreOption) (ld.Fe
 	return opts.newFeatureStore(ld.Config{Offline: true})
 }
 
-// newFeatureStore puts the layers together: the SDK's wrapper, the store, the outage and the table. The SDK must get
-// its own wrapper, because only that can tell it of outages.
+// newFeatureStore puts the layers together. The SDK must get its own wrapper: only that can tell it of outages.
 func (o *options) newFeatureStore(config ld.Config) (ld.FeatureStore, error) {
 	client := o.client
 	if client == nil {
 		awsSession, err := o.newSession()
 		if err != nil {
-			return nil, &tableError{target: target{action: "make an AWS session"}, table: o.tableName, cause: err}
+			return nil, &tableError{target: target{"make", rowKey{namespace: "an AWS session"}}, table: o.tableName, cause: err}
 		}
 		client = dynamodb.New(awsSession, o.clientConfigs...)
 	}

@@ -24,7 +24,7 @@ type tableError struct {
 	target
 	table         string
 	cause         error         // if the time was up, how the latest request failed before, or that the call was canceled
-	after         time.Duration // when the call's time was up; 0: it was not
+	after         time.Duration // how long the call took until its time was up; 0: it was not
 	ofCredentials bool          // the request got none, or not in time
 }
 

@@ -167,6 +167,7 @@ func TestWrongEndpointsAndProxiesTellTheRemedy(t *testing.T) {
 		"a proxy that denies":      {"https://dynamodb.example", forbidding.URL, "the connection failed"},
 		"a proxy that isn't there": {"https://dynamodb.example", nowhere, "the connection failed"},
 		"nothing":                  {nowhere, "", "the connection failed"},
+		"an impossible endpoint":   {"http://[", "", "the connection failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -98,8 +98,7 @@ func CacheTTL(ttl time.Duration) FeatureStoreOption {
 	return setting(func(o *options) { o.cacheTTL = min(ttl, maxCacheTTL) })
 }
 
-// StaleValuesPolicy says what happens to a cached value whose TTL has run out. It makes no difference if the TTL is
-// zero or negative.
+// StaleValuesPolicy says what happens to a cached value whose TTL, if that is positive, has run out.
 type StaleValuesPolicy int
 
 const (
@@ -110,8 +109,7 @@ const (
 	// table is slow or can't be used, nobody waits for a known value. This is the default.
 	RefreshStaleValues
 	// RefreshStaleValuesAsync serves the last known value at once and reads the new one in the background, so no
-	// evaluation of a known flag ever waits for DynamoDB. A flag that is seldom evaluated can be served once at a value
-	// that is far older than the TTL.
+	// evaluation of a known flag ever waits for DynamoDB. It can return a value that is far older than the TTL.
 	RefreshStaleValuesAsync
 )
 
@@ -136,8 +134,7 @@ func RequestTimeout(timeout time.Duration) FeatureStoreOption {
 
 // ConsistentReads chooses between strongly consistent reads, the default, and eventually consistent ones at half the
 // price, which can miss what another process wrote within the last second or so. It applies to the reads that answer
-// flag evaluations and fill the cache, but not to those that decide about a write. An answer that is older than what the
-// process knows is read again consistently.
+// flag evaluations, not to those that decide about a write. What is older than what is known is read again consistently.
 func ConsistentReads(consistent bool) FeatureStoreOption {
 	return setting(func(o *options) { o.eventualReads = !consistent })
 }

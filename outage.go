@@ -17,8 +17,7 @@ const (
 	denialPause = 5 * time.Second
 	// reminderPause is the time between two warnings about the same outage.
 	reminderPause = 10 * time.Minute
-	// doubtPeriod is for how long failures are doubted after one that was over at once. A row that fails for a reason
-	// of its own takes other requests away only once in this time.
+	// doubtPeriod is for how long failures are doubted after one that was over at once, which may be that of a bad row.
 	doubtPeriod = time.Hour
 )
 
@@ -181,8 +180,7 @@ func (o *outage) remove(ended func(fact) bool) {
 	}
 }
 
-// forget removes facts of which nobody would find the end, because nothing needs what they are about. It reports whether
-// others are left.
+// forget removes facts that nobody would see end, because nothing needs the requests. It reports whether any are left.
 func (o *outage) forget(isObsolete func(fact) bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -52,6 +52,7 @@ type record struct {
 	state   recordState
 	own     bool // this process received the item from LaunchDarkly
 	late    bool // the last read of it failed or took too long
+	leftOut bool // the item is the tombstone of one that an Init left out
 	deleted bool // the item is a tombstone, also if that isn't kept
 }
 
@@ -130,7 +131,7 @@ type completeSet struct {
 	items   map[string]ld.VersionedData // what All returns; nil if a record has changed since
 }
 
-// recordCounts counts records by what they say. Those that are of neither other sort are rows of the table.
+// recordCounts counts records by what they say. The table was last seen to have those that are counted as rows.
 type recordCounts struct{ rows, waiting, unstorable, absent int }
 
 // record returns what is known of a key, or nil.
@@ -153,7 +154,7 @@ func (r *replica) get(key string) (item ld.VersionedData, hit bool) {
 	return rec.item, set != nil && rec.item != nil && !rec.late && isFresh(set.expires, r.ttl, now)
 }
 
-// all returns the complete set, or nil, and whether its TTL has not run out. It lacks the items that aren't kept.
+// all returns the complete set, or nil, and whether its TTL has not run out. With TTL zero it has what waits.
 func (r *replica) all() (items map[string]ld.VersionedData, fresh bool) {
 	set := r.complete.Load()
 	if set == nil {
@@ -267,8 +268,7 @@ func (r *replica) missing(rows []found) (missing []found) {
 	return missing
 }
 
-// merge is the rule by which what a request has found becomes known. It returns the record that holds from now on. The
-// caller has the lock.
+// merge is the rule by which what a request has found becomes known. It returns the record that holds from now on.
 func (r *replica) merge(since uint64, f found) *record {
 	known := r.record(f.key)
 	switch {
@@ -314,8 +314,7 @@ func (r *replica) store(known *record, f found) *record {
 	return rec
 }
 
-// serve returns what is served of a row that was found, by its record. It returns false if that is of a later row, whose
-// item is not kept.
+// serve returns what is served of a row that was found, by its record, or false if that has a later row and no item.
 func (r *replica) serve(rec *record, f found) (item ld.VersionedData, ok bool) {
 	if r.ttl == 0 && !rec.isUnsaved() && rec.state != removed {
 		return f.item, rec.row.hash == f.row.hash
@@ -351,6 +350,7 @@ func (r *replica) count(rec *record, n int) {
 		r.counts.waiting += n
 	case rec.state == unstorable:
 		r.counts.unstorable += n
+	case rec.state == removed:
 	default:
 		r.counts.rows += n
 	}
@@ -385,20 +385,14 @@ func (r *replica) totals() recordCounts {
 	return r.counts
 }
 
-// servesAll reports whether what is known may be served as all that there is if the table can't be asked. If no stale
-// values are served, all of it has to wait to be written, or to be fresh.
-func (r *replica) servesAll() bool {
-	isKnown := r.complete.Load() != nil
-	if !isKnown || r.keepsStale {
-		return isKnown
+// servesAll reports whether what is known may be served as all that there is if the table can't be asked: stale values
+// may be served, the complete set is fresh, or all of it, or an Init of nothing, waits to be written.
+func (r *replica) servesAll(initWaits bool) bool {
+	set, counts := r.complete.Load(), r.totals()
+	if set == nil || r.keepsStale || isFresh(set.expires, r.ttl, time.Now().UnixNano()) {
+		return set != nil
 	}
-	now := time.Now().UnixNano()
-	for _, rec := range r.records.All() {
-		if !rec.isUnsaved() && rec.state != removed && !rec.isAbsent() && !isFresh(rec.expires, r.ttl, now) {
-			return false
-		}
-	}
-	return true
+	return counts.rows == 0 && (initWaits || counts.waiting+counts.unstorable > 0)
 }
 
 // expiry returns when something expires that is stored now: at a random moment at the end of the TTL, never after it.

@@ -27,14 +27,24 @@ func (r *replica) keep(item *received) (rec *record, kept bool) {
 	r.mu.Lock()
 	defer r.unlock()
 	known := r.record(item.row.key)
-	if known != nil && known.state == waits && known.item.GetVersion() == item.item.GetVersion() {
-		return known, true // its sender wants to know whether it is written
+	if known.isOlderThanSent(item.item.GetVersion()) {
+		return r.keepReceived(known, item), true
 	}
-	if !known.isAbsent() && known.state != malformed && known.version() >= item.item.GetVersion() &&
-		(known.state != removed || known.version() > item.item.GetVersion()) {
-		return known, false
+	return known, known.state == waits && known.version() == item.item.GetVersion() // its sender asks whether it is written
+}
+
+// isOlderThanSent reports whether a version that LaunchDarkly sends is newer than the record, or than a left out one.
+func (rec *record) isOlderThanSent(version int) bool {
+	switch {
+	case rec.isAbsent() || rec.state == malformed:
+		return true
+	case rec.state == removed:
+		return version >= rec.version()
+	case rec.leftOut:
+		return version >= rec.version()-1
+	default:
+		return version > rec.version()
 	}
-	return r.keepReceived(known, item), true
 }
 
 // keepReceived is keep for an item that is known to be new. The caller has the lock.
@@ -53,13 +63,12 @@ func (r *replica) keepReceived(known *record, item *received) *record {
 	return rec
 }
 
-// keepAll stores the items of an Init in the same way, and that there are no others. It returns the number of changes
-// so far.
+// keepAll stores the items of an Init in the same way, and that there are no others. It returns the number of changes.
 func (r *replica) keepAll(items map[string]*received) (since uint64) {
 	r.mu.Lock()
 	defer r.unlock()
 	for key, item := range items {
-		if known := r.record(key); known.isAbsent() || known.state == malformed || known.version() <= item.item.GetVersion() {
+		if known := r.record(key); known.isOlderThanSent(item.item.GetVersion()) || known.version() == item.item.GetVersion() {
 			r.keepReceived(known, item)
 		}
 	}
@@ -92,7 +101,7 @@ func (r *replica) leaveOut(key string, known *record) {
 		return
 	case known.state == unstorable && known.row.isNone():
 	case known.own:
-		rec.item, rec.state, rec.own = r.kind.MakeDeletedItem(key, known.version()+1), waits, true
+		rec.item, rec.state, rec.own, rec.leftOut = r.kind.MakeDeletedItem(key, known.version()+1), waits, true, true
 	default:
 		rec.state = removed
 	}
@@ -127,7 +136,11 @@ func (r *replica) replace(since uint64, items map[string]*received) {
 		case known.isUnsaved() && known.change > since:
 			r.keepItem(key, known, rowID{})
 		default:
-			r.put(key, known, &record{expires: r.expiry(false)})
+			rec := &record{expires: r.expiry(false)}
+			if known.change > since {
+				rec.expires, expires = 0, 0
+			}
+			r.put(key, known, rec)
 		}
 	}
 	r.changes++

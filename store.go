@@ -33,7 +33,7 @@ type store struct {
 	writes   writes
 	told     told
 
-	isKeeping atomic.Bool
+	keeperRuns atomic.Bool
 
 	ctx         context.Context // done when the store is closed
 	cancel      context.CancelFunc
@@ -106,7 +106,7 @@ func (s *store) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 		return served, nil
 	case err == nil, known != nil && (r.keepsStale || known.isUnsaved() || known.state == removed):
 		return known.itemOrNil(), nil
-	case known == nil && r.servesAll():
+	case known == nil && r.servesAll(s.data.initWaits.Load()):
 		return nil, nil // all that there is was known, and this was not there
 	}
 	return nil, err
@@ -125,7 +125,7 @@ func (s *store) GetAllInternal(kind ld.VersionedDataKind) (map[string]ld.Version
 		return items.(map[string]ld.VersionedData), nil
 	}
 	known, _ = r.all()
-	if err == nil || r.servesAll() {
+	if err == nil || r.servesAll(s.data.initWaits.Load()) {
 		return known, nil
 	}
 	return nil, err
@@ -185,7 +185,7 @@ func (s *store) fly(r *replica, key string) *flight {
 	return f
 }
 
-// load reads an item, or all without a key, whose pages it counts, and returns what is served from now on.
+// load reads an item or, without a key, all items, whose pages it counts. It returns what is served from now on.
 func (s *store) load(r *replica, key string, pages *atomic.Int64) (value any, err error) {
 	if key == "" {
 		return s.loadAll(r, pages)
@@ -265,10 +265,9 @@ func (s *store) query(ctx context.Context, namespace string, consistent bool, pa
 	}
 }
 
-// IsStoreAvailable reports to the SDK whether the outage is over, nothing waits to be written and no write is under
-// way. A yes is a change of the status, and too many changes that the SDK does not read end in a crash of the
-// application. It reads none during a write, or while LaunchDarkly refuses its stream. So there is one yes for each
-// write at most. For a closed store it is always yes, which ends the SDK's polling.
+// IsStoreAvailable tells the SDK whether the outage is over, nothing waits to be written and no write is under way. Each
+// yes is a change of the status. Too many that the SDK does not read, as during a write or while LaunchDarkly refuses its
+// stream, crash the application, so there is one for each write at most. A closed store says yes to end the SDK's polling.
 func (s *store) IsStoreAvailable() bool {
 	return s.isClosed() || (!s.outage.isKnown() && !s.isWaiting() && s.writes.underWay.Load() == 0 && s.writes.mayTell.Swap(false))
 }

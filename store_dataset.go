@@ -2,6 +2,7 @@ package lddynamodb
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ type dataSetState struct {
 	known     atomic.Bool // there is one: here, or in the table
 	received  atomic.Bool // by this process, so it may write it
 	isMissing atomic.Bool // in the table, when this process last looked
+	refilling sync.Mutex
 	initWaits atomic.Bool // the row that says that it is complete is to be written
 	reads     singleflight.Group
 	askAgain  atomic.Int64 // until then there is none without a request, in Unix nanoseconds
@@ -71,8 +73,14 @@ func (s *store) checkDataSet() (isThere bool, err error) {
 	switch {
 	case isDenial(err):
 		return false, nil
-	case err != nil || inited || s.data.isMissing.Swap(true):
+	case err != nil || inited || !s.writes.turns.TryAcquire(1): // an Init finds out for itself
 		return inited, err
+	}
+	defer s.writes.turns.Release(1)
+	s.data.refilling.Lock() // a read whose row is gone waits until the item does
+	defer s.data.refilling.Unlock()
+	if s.data.isMissing.Swap(true) {
+		return false, nil
 	}
 	for _, r := range *s.replicas.Load() {
 		r.refill()

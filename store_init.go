@@ -77,7 +77,7 @@ func (s *store) init(ctx context.Context, plan []*kindPlan) error {
 					_, isMissing := p.rows[item.row.key]
 					return !isMissing
 				}
-				return known.row == item.id && s.cacheTTL != 0 && !s.data.isMissing.Load() // as was last seen
+				return known != nil && known.row == item.id && s.cacheTTL != 0 && !s.data.isMissing.Load() // it was last seen
 			})
 		}
 		return err
@@ -109,7 +109,7 @@ func (s *store) carryOut(ctx context.Context, plan []*kindPlan) error {
 	if err := reads.Wait(); err != nil {
 		return err
 	}
-	s.data.isMissing.Store(initedErr == nil && !isInited) // and all that is known of the rows is known again
+	s.data.isMissing.Store(initedErr == nil && !isInited) // compare has just read all rows, so nothing is to be refilled
 	if err := s.writeKinds(ctx, plan); err != nil || isInited {
 		return err
 	}

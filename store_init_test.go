@@ -228,12 +228,33 @@ func TestNewerRowThatIsReadDuringAnInit(t *testing.T) {
 	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
 		store := f.newStore(CacheTTL(time.Second))
 		init := f.holdResponse("PutItem", initedKey).during(initWith(store, flag("f", 1)))
-		require.NoError(t, f.newStore(DynamoClient(f.client)).Upsert(ld.Features, flag("f", 5)))
+		for _, item := range []ld.VersionedData{flag("f", 5), flag("new", 1)} {
+			require.NoError(t, f.newStore(DynamoClient(f.client)).Upsert(ld.Features, item))
+		}
 		time.Sleep(time.Second)
 		assertGet(t, store, ld.Features, "f", flag("f", 5))
+		assertGet(t, store, ld.Features, "new", flag("new", 1))
 		init.finish()
-		assertHas(t, store, flag("f", 5))
+		assertGet(t, store, ld.Features, "new", flag("new", 1))
+		assertAll(t, store, ld.Features, flag("f", 5), flag("new", 1))
 	})
+}
+
+// Where there is no $inited yet, what an Init deletes was not lost.
+func TestRowThatIsReadBeforeAnInitDeletesIt(t *testing.T) {
+	for name, ttl := range cachingTTLs {
+		runWithTable(t, name, func(t *testing.T, f *fixture) {
+			f.putFlagRow("old", rawItem{versionAttribute: number("1"), itemAttribute: text(jsonOf(t, flag("old", 1)))})
+			store := f.newStore(CacheTTL(ttl))
+			init := f.holdResponse("Query", "features").during(initWith(store, flag("g", 1)))
+			assertGet(t, store, ld.Features, "old", flag("old", 1))
+			time.Sleep(time.Second)
+			init.finish()
+			time.Sleep(time.Minute)
+			f.requireHolds([]ld.VersionedData{flag("g", 1)})
+			assertAll(t, store, ld.Features, flag("g", 1))
+		})
+	}
 }
 
 // What comes while an Init is under way is newer, and is served and written after it.

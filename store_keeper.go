@@ -21,10 +21,10 @@ const (
 	probeKey = "$probe"
 )
 
-// wake starts the keeper if there is work for it and it isn't running. It is the store's one goroutine. It lives while a
-// failure is known, something waits to be written or the status listener is to be told.
+// wake starts the keeper, the one goroutine that goes on by itself, if there is work for it and it isn't running. It lives
+// while a failure is known, something waits to be written or the status listener is to be told.
 func (s *store) wake() {
-	if !s.isSuccessor && s.hasWork() && s.isKeeping.CompareAndSwap(false, true) {
+	if !s.isSuccessor && !s.keeperRuns.Load() && s.hasWork() && s.keeperRuns.CompareAndSwap(false, true) {
 		s.background.start(s.keep)
 	}
 }
@@ -42,7 +42,7 @@ func (s *store) keep() {
 		}
 		s.keepOnce()
 		if !s.hasWork() {
-			s.isKeeping.Store(false)
+			s.keeperRuns.Store(false)
 			s.wake() // for work that has just come
 			return
 		}
@@ -66,7 +66,7 @@ func (s *store) keepOnce() {
 	s.tellStatus()
 }
 
-// look reads a row that isn't there, or one row by a Query. The row that failed may have a reason of its own.
+// look reads a row that isn't there, or one row by a Query, because the row that failed may have a reason of its own.
 func (s *store) look(f fact) {
 	patience := firstPatience
 	if f.lasts {
@@ -91,7 +91,7 @@ func (s *store) writeLate() (failed error) {
 	if !s.isWaiting() || s.outage.ofTable() != nil {
 		return nil
 	}
-	isIntact, unknown := s.checkDataSet() // if not, more waits
+	isIntact, unknown := s.checkDataSet() // if it has lost rows, they wait as well
 	for _, r := range s.replicasInOrder() {
 		failed = cmp.Or(failed, s.writeKindLate(r))
 	}
@@ -147,7 +147,7 @@ func (s *store) writeItemLate(run runner, r *replica, waiting *record) error {
 		if known == nil || known.state != waits || known.change != waiting.change {
 			return nil
 		}
-		return s.put(s.ctx, run, r, item, known)
+		return s.put(s.ctx, run, r, item)
 	})
 }
 
@@ -188,11 +188,10 @@ func (s *store) endOutage() {
 	if s.isWaiting() {
 		return
 	}
-	isLeft := s.outage.forget(func(f fact) bool {
+	if s.outage.forget(func(f fact) bool {
 		isOfInited := !f.ofTable && f.namespace == s.initedKey().namespace
 		return f.isOfWrite() || (isOfInited && s.data.known.Load())
-	})
-	if isLeft {
+	}) {
 		return
 	}
 	if s.outage.currentCause() != nil {

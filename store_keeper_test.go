@@ -258,7 +258,7 @@ func TestRefusedInitIsWrittenOverWhatWasSetBack(t *testing.T) {
 	})
 }
 
-// What a refused Init left out, and another process has written, is served again when an update brings it back.
+// What a refused Init left out is served again when an update or another Init brings it back.
 func TestUpdateBringsBackWhatARefusedInitLeftOut(t *testing.T) {
 	for mode, options := range outageModes {
 		runWithTable(t, mode, func(t *testing.T, f *fixture) {
@@ -272,6 +272,19 @@ func TestUpdateBringsBackWhatARefusedInitLeftOut(t *testing.T) {
 			assertGet(t, store, ld.Features, "f", nil)
 			require.NoError(t, store.Upsert(ld.Features, flag("f", 2)))
 			assertGet(t, store, ld.Features, "f", flag("f", 2))
+			f.transport.setInterceptor(denying())
+			for version, write := range []func(ld.FeatureStore) error{
+				func(s ld.FeatureStore) error { return s.Init(allData(flag("f", 2))) },
+				func(s ld.FeatureStore) error { return s.Upsert(ld.Features, flag("f", 3)) },
+			} {
+				require.Error(t, store.Init(allData()))
+				assertGet(t, store, ld.Features, "f", nil)
+				require.Error(t, write(store))
+				assertGet(t, store, ld.Features, "f", flag("f", version+2))
+			}
+			f.transport.setInterceptor(nil)
+			time.Sleep(time.Minute)
+			f.requireHolds([]ld.VersionedData{flag("f", 3)})
 		})
 	}
 }
@@ -288,6 +301,8 @@ func TestMalformedRowInThePlaceOfAnUpdate(t *testing.T) {
 		"newer version": {rawItem{versionAttribute: number("3"), itemAttribute: text("{")}, false},
 		"no version":    {rawItem{versionAttribute: text("3"), itemAttribute: text("{")}, true},
 		"a fraction":    {rawItem{versionAttribute: number("2.5"), itemAttribute: text("{")}, false},
+		"only a version that is a fraction": {
+			rawItem{versionAttribute: number("2.5"), itemAttribute: text(jsonOf(t, flag("f", 1)))}, false},
 	} {
 		for _, when := range []string{"at once", "known", "late"} {
 			t.Run(name+"/"+when, func(t *testing.T) {

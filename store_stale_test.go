@@ -409,3 +409,23 @@ func TestNoStringOfACallerIsKept(t *testing.T) {
 	}, hangGuard, time.Millisecond)
 	runtime.KeepAlive(store)
 }
+
+// What was evicted isn't all that there is, also if it was nothing, or another item is still fresh.
+func TestEvictedSetIsNotServed(t *testing.T) {
+	t.Parallel()
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		store := f.newStore(CacheTTL(time.Second), StaleValues(EvictStaleValues))
+		other := f.newStore(CacheTTL(0), DynamoClient(f.client))
+		for _, item := range []ld.VersionedData{flag("f", 1), flag("g", 1)} {
+			require.NoError(t, all(store)())
+			require.NoError(t, other.Upsert(ld.Features, item))
+			time.Sleep(time.Minute)
+			require.NoError(t, get(store, "f")())
+			f.transport.setInterceptor(failing(noConnection))
+			assert.Error(t, all(store)())
+			assert.Error(t, get(store, "g")())
+			f.transport.setInterceptor(nil)
+			time.Sleep(time.Minute)
+		}
+	})
+}

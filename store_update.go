@@ -12,11 +12,12 @@ import (
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
 
-// allWrites is the weight of a write that excludes all others.
-const allWrites = math.MaxInt64
-
-// errReplaced is the error of a write that was refused because of a newer row, which was gone when it was read.
-var errReplaced = errors.New("meanwhile another Init has replaced the newer row")
+const (
+	// allWrites is the weight of a write that excludes all others.
+	allWrites = math.MaxInt64
+	// maxPuts is how often an item is tried to be put in the place of an older row.
+	maxPuts = 3
+)
 
 // writes lets updates run at the same time, but an Init alone. Reads never wait for it.
 type writes struct {
@@ -39,7 +40,7 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 		s.wake()
 		return known.item, nil //nolint:nilerr // it can't be written, or need not be
 	}
-	err := s.inTurn(1, func(ctx context.Context) error { return s.put(ctx, s.outage.run, r, update, known) })
+	err := s.inTurn(1, func(ctx context.Context) error { return s.put(ctx, s.outage.run, r, update) })
 	if err != nil {
 		err = s.unsavedError(fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version), err)
 	}
@@ -81,36 +82,35 @@ func (s *store) unsavedError(what string, err error) error {
 	}
 }
 
-// put writes an item unless the table has a row that is as new, and notes which of the two the table has then.
-func (s *store) put(ctx context.Context, run runner, r *replica, item *received, waiting *record) error {
+// put writes an item unless the table has a row that is as new, which it then notes. If that is older, it tries again.
+func (s *store) put(ctx context.Context, run runner, r *replica, item *received) error {
 	since := r.begin()
-	if waiting.state == waits {
-		since = waiting.change
+	for range maxPuts {
+		stored := false
+		_, err := run(ctx, target{putItem, item.row.rowKey}, func() (_ *response, err error) {
+			stored, err = s.table.putIfNewer(ctx, item.row)
+			return nil, err
+		})
+		if isInvalidItem(err) {
+			r.refuse(item, err)
+			return nil
+		}
+		f := found{key: item.row.key, row: item.id, item: item.item}
+		if err == nil && !stored {
+			f, err = s.find(ctx, run, r, item.row.key, true)
+		}
+		switch {
+		case err != nil:
+			return err
+		case f.fault != nil:
+			r.noteWrite(since, f)
+			r.refuse(item, f.fault)
+			return nil //nolint:nilerr // the item is kept as unstorable
+		case !f.row.isNone() && f.row.version >= item.item.GetVersion():
+			r.noteWrite(since, f)
+			return nil
+		}
 	}
-	stored := false
-	_, err := run(ctx, target{putItem, item.row.rowKey}, func() (_ *response, err error) {
-		stored, err = s.table.putIfNewer(ctx, item.row)
-		return nil, err
-	})
-	if isInvalidItem(err) {
-		r.refuse(item, err)
-		return nil
-	}
-	f := found{key: item.row.key, row: item.id, item: item.item}
-	if err == nil && !stored {
-		f, err = s.find(ctx, run, r, item.row.key, true)
-	}
-	switch {
-	case err != nil:
-		return err
-	case f.fault != nil:
-		r.noteWrite(since, f)
-		r.refuse(item, f.fault)
-		return nil //nolint:nilerr // the item is kept as unstorable
-	case f.row.isNone() || f.row.version < item.item.GetVersion():
-		return &tableError{target: target{putItem, item.row.rowKey}, table: s.table.name, cause: errReplaced}
-	default:
-		r.noteWrite(since, f)
-		return nil
-	}
+	r.refuse(item, errors.New("the row in its place is older, but DynamoDB doesn't find that"))
+	return nil
 }

@@ -48,8 +48,7 @@ func (t *table) get(ctx context.Context, key rowKey, consistent bool) (*response
 	})
 }
 
-// query reads a page of a namespace's rows, which begins after a key if there is one. A limit of zero is none. The
-// response's user has to release it.
+// query reads a page of a namespace's rows, after a key if there is one. A limit of zero is none. The user releases it.
 func (t *table) query(
 	ctx context.Context, namespace string, consistent bool, after string, limit int64,
 ) (*response, error) {
@@ -200,6 +199,7 @@ func (a *attempt) options() []request.Option {
 		const name = "awssdk.jsonrpc.Unmarshal"
 		r.Handlers.Unmarshal.Swap(name, request.NamedHandler{Name: name, Fn: a.response.unmarshal})
 		r.Handlers.Retry.PushFront(a.failed)
+		r.Handlers.Sign.PushBack(func(r *request.Request) { a.unsigned = r.Error != nil && r.SignedHeaderVals == nil })
 		r.Handlers.Complete.PushBack(a.completed)
 	}}
 }
@@ -222,10 +222,8 @@ func (a *attempt) ShouldRetry(failed *request.Request) bool {
 	return !isLeft && a.unconnected < maxConnectAttempts && foreignAnswer(failed.Error) == "" && a.Retryer.ShouldRetry(failed)
 }
 
-// completed looks whether the request got any credentials, and has those that AWS refuses got anew. The AWS SDK does
-// that only if they have expired, and before it tries again.
+// completed has credentials that AWS refuses got anew. The AWS SDK does that only if they have expired, before a retry.
 func (a *attempt) completed(r *request.Request) {
-	a.unsigned = r.Error != nil && r.SignedHeaderVals == nil
 	if code, _ := awsCode(r.Error); r.Config.Credentials != nil && slices.Contains(refusedCredentials, code) {
 		r.Config.Credentials.Expire()
 	}

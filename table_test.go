@@ -109,20 +109,6 @@ func TestRequestTimeoutIncludesRetries(t *testing.T) {
 	}
 }
 
-// The AWS SDK would try ten times more.
-func TestCallsEndWhereNothingCanBeConnectedTo(t *testing.T) {
-	t.Parallel()
-	eachTableCall(t, func(t *testing.T, f *fixture, _ string, call func(context.Context, *table) error) {
-		f.transport.setInterceptor(failing(noConnection))
-		var err error
-		took := elapsed(func() { err = call(t.Context(), f.newTable(30*time.Second)) })
-		assert.Less(t, took, time.Second)
-		assert.Len(t, f.transport.recorded(), maxConnectAttempts)
-		assert.ErrorContains(t, err, "connection refused")
-		assert.ErrorContains(t, err, "the connection failed")
-	})
-}
-
 // slowCredentials take their time for the first time.
 type slowCredentials struct {
 	takes time.Duration
