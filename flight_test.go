@@ -55,27 +55,6 @@ func TestPanicsOfTheClient(t *testing.T) {
 	}
 }
 
-// Nobody waits for what is read in the background, or when a store is made.
-func TestPanicsInTheBackground(t *testing.T) {
-	t.Parallel()
-	for name, panics := range map[string]interceptor{"all": panicking(0, ""), "$inited": panicking(0, initedKey)} {
-		runWithTable(t, name, func(t *testing.T, f *fixture) {
-			store := f.newStore(StaleValues(RefreshStaleValuesAsync))
-			require.NoError(t, store.Init(allData(flag("f", 1))))
-			f.transport.setInterceptor(panics)
-			_, _ = f.newSDKStore(ld.Config{}), f.newSDKStore(ld.Config{UseLdd: true})
-			for range 100 {
-				assertHas(t, store, flag("f", 1))
-				time.Sleep(time.Second)
-			}
-			f.transport.setInterceptor(nil)
-			time.Sleep(time.Minute)
-			assertHas(t, store, flag("f", 1))
-			assert.Empty(t, storeGoroutines())
-		})
-	}
-}
-
 // A panickingKind is the application's, and broken.
 type panickingKind struct{ experimentKind }
 

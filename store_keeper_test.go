@@ -268,8 +268,6 @@ func TestUpdateBringsBackWhatARefusedInitLeftOut(t *testing.T) {
 			f.transport.setInterceptor(denying("Query"))
 			require.Error(t, store.Init(allData()))
 			assertGet(t, store, ld.Features, "f", nil)
-			require.NoError(t, store.Upsert(ld.Features, flag("f", 1)))
-			assertGet(t, store, ld.Features, "f", nil)
 			require.NoError(t, store.Upsert(ld.Features, flag("f", 2)))
 			assertGet(t, store, ld.Features, "f", flag("f", 2))
 			f.transport.setInterceptor(denying())
