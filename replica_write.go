@@ -166,7 +166,7 @@ func (r *replica) refill() {
 		rec := *known
 		rec.row, rec.own = rowID{}, true
 		switch {
-		case known.row.isNone():
+		case known.row.isNone(), known.state == removed:
 			continue
 		case known.item == nil:
 			rec = record{expires: known.expires}
