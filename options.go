@@ -140,8 +140,7 @@ func ConsistentReads(consistent bool) FeatureStoreOption {
 }
 
 // Prefix keeps the data of several LaunchDarkly environments apart in one table: partition keys begin with the prefix
-// and a colon. The default, an empty prefix, adds nothing. A prefix of more than 1,016 bytes, or one that isn't valid
-// UTF-8, is an error of the constructor.
+// and a colon. The default, an empty prefix, adds nothing. One of more than 1,016 bytes or of invalid UTF-8 is an error.
 func Prefix(prefix string) FeatureStoreOption {
 	if len(prefix) > maxPrefixBytes {
 		return refused("the prefix has %d bytes, over the limit of %d", len(prefix), maxPrefixBytes)
@@ -157,8 +156,7 @@ func Prefix(prefix string) FeatureStoreOption {
 // Before the first call the store is available and nothing is unsaved.
 //
 // The calls come one at a time from a goroutine of their own. The listener may take its time, and is then told only the
-// latest status. It may close the store, and Close doesn't wait for it. There is no listener by default; a nil one is
-// an error of the constructor.
+// latest status. It may close the store, and Close doesn't wait for it. By default there is none; nil is an error.
 func StatusListener(listener func(StoreStatus)) FeatureStoreOption {
 	if listener == nil {
 		return refused("the status listener is nil")
@@ -168,8 +166,7 @@ func StatusListener(listener func(StoreStatus)) FeatureStoreOption {
 
 // DynamoClient makes the store use a DynamoDB client that exists already, for instance a DAX client. SessionOptions and
 // ClientConfig are then ignored. The store calls four methods: GetItemWithContext, QueryWithContext, PutItemWithContext
-// and BatchWriteItemWithContext. A wrapper that overrides the forms without a context sees none of its calls. A nil
-// client is an error of the constructor.
+// and BatchWriteItemWithContext. A wrapper that overrides the forms without a context sees no calls. Nil is an error.
 func DynamoClient(client dynamodbiface.DynamoDBAPI) FeatureStoreOption {
 	// The AWS SDK's own is a pointer, so that nil has a second form.
 	if client == nil || client == (*dynamodb.DynamoDB)(nil) {

@@ -21,8 +21,7 @@ const (
 	doubtPeriod = time.Hour
 )
 
-// An outage knows which requests fail, as facts. While a fact is known, requests that it concerns aren't made. A fact
-// becomes an outage, which is logged, when it is confirmed.
+// An outage knows which requests fail, as facts, and those aren't made. A fact that lasts becomes an outage for the log.
 type outage struct {
 	table   string
 	loggers ldlog.Loggers
@@ -153,8 +152,7 @@ func (o *outage) note(of target, answers int64, err error) {
 	}
 }
 
-// add adds a fact. One that is known already keeps its request and error if the new error has the same remedy, so that
-// the log shows the first request that failed. The caller has the lock.
+// add adds a fact. One that is known keeps its request and error if the remedy is the same: the log shows the first.
 func (o *outage) add(f fact) {
 	facts := slices.Clone(*o.facts.Load())
 	if i := slices.IndexFunc(facts, f.isSame); i >= 0 {
@@ -188,8 +186,7 @@ func (o *outage) forget(isObsolete func(fact) bool) bool {
 	return len(*o.facts.Load()) > 0
 }
 
-// confirm begins an outage if one of the facts that were known before the latest look still holds, or if what waits
-// could not be written. It reminds of one that lasts.
+// confirm begins an outage if a fact has outlived a look, or what waits could not be written. It reminds of one that lasts.
 func (o *outage) confirm(before []fact, unwritten error) {
 	o.mu.Lock()
 	var cause error

@@ -83,6 +83,11 @@ func (rec *record) isVisible() bool { return rec != nil && rec.item != nil && !r
 // isAbsent reports whether there is nothing. The record may be nil.
 func (rec *record) isAbsent() bool { return rec == nil || (rec.item == nil && rec.row.isNone()) }
 
+// isRow reports whether the record is that of a row, which others may read as well.
+func (rec *record) isRow() bool {
+	return !rec.row.isNone() && (rec.state == saved || rec.state == malformed)
+}
+
 func (rec *record) version() int {
 	if rec.isUnsaved() {
 		return rec.item.GetVersion()
@@ -192,8 +197,7 @@ func (r *replica) begin() uint64 {
 }
 
 // note stores what a read that began after so many changes has found of a row, and returns what is served from now on.
-// It returns false if the read has to be made again, consistently: because everything was replaced meanwhile, or the
-// answer may be older than what is known.
+// It returns false if the read has to be made again, consistently: all was replaced meanwhile, or it may be out of date.
 func (r *replica) note(since uint64, consistent bool, f found) (item ld.VersionedData, ok bool) {
 	r.mu.Lock()
 	defer r.unlock()
@@ -343,16 +347,15 @@ func (r *replica) put(key string, known, rec *record) {
 
 func (r *replica) count(rec *record, n int) {
 	switch {
-	case rec == nil:
-	case rec.isAbsent():
-		r.counts.absent += n
+	case rec == nil || rec.state == removed:
+	case rec.isRow():
+		r.counts.rows += n
 	case rec.state == waits:
 		r.counts.waiting += n
 	case rec.state == unstorable:
 		r.counts.unstorable += n
-	case rec.state == removed:
 	default:
-		r.counts.rows += n
+		r.counts.absent += n
 	}
 }
 

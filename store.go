@@ -210,14 +210,17 @@ func (s *store) load(r *replica, key string, pages *atomic.Int64) (value any, er
 func (s *store) loadAll(r *replica, pages *atomic.Int64) (map[string]ld.VersionedData, error) {
 	for consistent := !s.eventualReads; ; consistent = true {
 		since := r.begin()
-		rows := make([]found, 0, r.totals().rows)
+		rows, known := make([]found, 0, r.totals().rows), 0
 		err := s.query(s.ctx, r.namespace, consistent, func(page []row) {
 			pages.Add(1)
 			for _, row := range page {
 				rows = append(rows, r.decode(row))
+				if rec := r.record(row.key); rec != nil && rec.isRow() {
+					known++
+				}
 			}
 		})
-		if err == nil && r.totals().rows > len(rows) {
+		if err == nil && r.totals().rows > known {
 			_, err = s.checkDataSet()
 		}
 		if err != nil {

@@ -407,7 +407,7 @@ func (p *process) init(position int) {
 			items = append(items, key.item(state.version))
 			names = append(names, fmt.Sprintf("%s@%d", key, state.version))
 		} else {
-			state.gone = true
+			state = itemState{p.seen[key].version, true} // an Init doesn't tell the version
 		}
 		p.leftOut[key], p.mayStay[key] = state.gone && !p.knew[key], state.gone && !p.sent[key]
 		p.deliver(key, state)
