@@ -186,7 +186,7 @@ func (o *outage) forget(isObsolete func(fact) bool) bool {
 	return len(*o.facts.Load()) > 0
 }
 
-// confirm begins an outage if a fact has outlived a look, or what waits could not be written. It reminds of one that lasts.
+// confirm begins an outage if a fact has outlived a look, or what waits was not written. It reminds of one that lasts.
 func (o *outage) confirm(before []fact, unwritten error) {
 	o.mu.Lock()
 	var cause error

@@ -80,7 +80,8 @@ func (t faultTarget) isOf(r *sentRequest) bool {
 func (p *process) beginFault(kind, target int) {
 	f := modelFault{faultKinds[kind].name, faultTargets[target], faultKinds[kind].answer}
 	p.w.say("%s: %s are %s from now on", p.name, f.target, f.kind)
-	p.w.deniedInited = p.w.deniedInited || f.kind == "denied" && slices.Contains([]string{"", ":$inited"}, f.target.namespace)
+	p.w.misledOfInited = p.w.misledOfInited || slices.Contains([]string{"denied", "400 ms late", "3 s late"}, f.kind) &&
+		slices.Contains([]string{"", ":$inited"}, f.target.namespace)
 	p.transport.mu.Lock()
 	defer p.transport.mu.Unlock()
 	p.faults = append(p.faults, f)

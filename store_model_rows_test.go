@@ -214,7 +214,7 @@ func (w *world) checkTable() {
 	w.rows.mu.Lock()
 	rows, inited := maps.Clone(w.rows.rows), w.rows.inited
 	w.rows.mu.Unlock()
-	if !inited && !w.deniedInited {
+	if !inited && !w.misledOfInited {
 		w.fail("the table has no $inited")
 	}
 	for key, want := range w.wanted() {

@@ -119,18 +119,18 @@ func drawPlan(rt *rapid.T, connected int) plan {
 // A world is what a history has done so far, and what the model knows of it. Only the test's goroutine changes it, but
 // for what is under the lock of the rows.
 type world struct {
-	t            *testing.T
-	f            *fixture
-	rows         *modelRows
-	processes    []*process
-	connected    int
-	now          int // the number of the step
-	began        time.Time
-	events       []event // what LaunchDarkly has sent, or is about to
-	history      []string
-	quiet        bool // keep reads out of the history
-	violation    string
-	deniedInited bool // some process could not read $inited, so it may not notice that the table was emptied
+	t              *testing.T
+	f              *fixture
+	rows           *modelRows
+	processes      []*process
+	connected      int
+	now            int // the number of the step
+	began          time.Time
+	events         []event // what LaunchDarkly has sent, or is about to
+	history        []string
+	quiet          bool // keep reads out of the history
+	violation      string
+	misledOfInited bool // some process could not read $inited, or only late, so it may not notice that the table was emptied
 }
 
 // An event is a new state of an item at LaunchDarkly.
@@ -298,7 +298,7 @@ func (w *world) calm() {
 	w.say("30 seconds have passed")
 	for _, p := range w.processes[:w.connected] {
 		// With more than one, an older Init of another process may have been the last.
-		if w.connected > 1 || !p.inited || w.rows.emptiedAt > p.initedAt && !p.fillsAgain() {
+		if w.connected > 1 || !p.inited || w.rows.emptiedAt > 0 && w.misledOfInited || w.rows.emptiedAt > p.initedAt && !p.fillsAgain() {
 			p.init(len(w.events))
 			clear(p.leftOut) // The table takes it.
 			clear(p.mayStay)
@@ -319,14 +319,13 @@ func (w *world) calm() {
 	}
 }
 
-// fillsAgain reports whether the process fills a table that was emptied, or has done so. It does that where it misses
-// an item that it keeps, and that no update has brought back, unless the table was emptied before the data set was
-// complete, or $inited was denied.
+// fillsAgain reports whether the process fills a table that was emptied, or has done so: where it misses an item that it
+// keeps and that no update has brought back, unless $inited was denied, late or not there yet.
 func (p *process) fillsAgain() bool {
 	p.w.rows.mu.Lock()
 	defer p.w.rows.mu.Unlock()
 	isMissing := func(key modelKey) bool { return p.latest(key).isItem() && !p.w.rows.rows[key.String()].isItem() }
-	return p.ttl > 0 && !p.w.deniedInited && p.w.rows.emptiedUninited <= p.initedAt && (p.w.rows.inited || slices.ContainsFunc(modelKeys, isMissing))
+	return p.ttl > 0 && !p.w.misledOfInited && p.w.rows.emptiedUninited <= p.initedAt && (p.w.rows.inited || slices.ContainsFunc(modelKeys, isMissing))
 }
 
 func (p *process) readEverything() {
