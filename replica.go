@@ -391,10 +391,11 @@ func (r *replica) totals() recordCounts {
 // servesAll reports whether what is known may be served as all that there is if the table can't be asked: stale values
 // may be served, the complete set is fresh, or all of it, or an Init of nothing, waits to be written.
 func (r *replica) servesAll(initWaits bool) bool {
-	set, counts := r.complete.Load(), r.totals()
+	set := r.complete.Load()
 	if set == nil || r.keepsStale || isFresh(set.expires, r.ttl, time.Now().UnixNano()) {
 		return set != nil
 	}
+	counts := r.totals()
 	return counts.rows == 0 && (initWaits || counts.waiting+counts.unstorable > 0)
 }
 

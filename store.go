@@ -97,8 +97,7 @@ func (s *store) GetInternal(kind ld.VersionedDataKind, key string) (ld.Versioned
 	if !canBeSortKey(key) {
 		return known.itemOrNil(), nil
 	}
-	of := target{getItem, rowKey{r.namespace, key}}
-	item, err := s.read(r, of, known.itemOrNil() != nil, known != nil && known.late)
+	item, err := s.read(r, target{getItem, rowKey{r.namespace, key}}, known.itemOrNil() != nil, known != nil && known.late)
 	known = r.record(key)
 	switch {
 	case err == nil && s.cacheTTL == 0:
