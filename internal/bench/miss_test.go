@@ -122,12 +122,12 @@ func BenchmarkUpdate(b *testing.B) {
 		maker.run(b, "", func(b *testing.B) {
 			store := maker.open(b, f.table, newClient(b, f.replay), time.Hour)
 			flag := newFlag(0)
-			next := func() {
+			loop(b, nil, func() error {
 				newer := *flag
 				newer.Version++
 				flag = &newer
-			}
-			loop(b, next, func() error { return store.Upsert(ld.Features, flag) })
+				return store.Upsert(ld.Features, flag)
+			})
 		})
 	}
 }
