@@ -126,6 +126,9 @@ var errUnprocessed = awserr.New(dynamodb.ErrCodeProvisionedThroughputExceededExc
 	"items of a batch came back as unprocessed", nil)
 
 func awsCode(err error) (code, message string) {
+	if err == nil {
+		return "", ""
+	}
 	var failure awserr.Error
 	if errors.As(err, &failure) {
 		return failure.Code(), failure.Message()
@@ -139,7 +142,7 @@ func awsCode(err error) (code, message string) {
 func concernsTable(err error) bool {
 	var failure awserr.Error
 	if isCredentialsError(err) || !errors.As(err, &failure) {
-		return err != nil
+		return true
 	}
 	code := failure.Code()
 	return !isThrottle(err) && (!isNamed(failure) ||

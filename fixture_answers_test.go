@@ -85,7 +85,7 @@ func holding(t *testing.T, flags ...*ld.FeatureFlag) interceptor {
 		r, err := encodeRow("features", f)
 		require.NoError(t, err)
 		rows = append(rows, attributes{
-			"namespace": {"S": r.namespace}, "key": {"S": r.key}, "version": {"N": r.version}, "item": {"S": string(r.item)},
+			"namespace": {"S": r.namespace}, "key": {"S": r.key}, "version": {"N": r.version}, "item": {"S": r.item},
 		})
 	}
 	body := func(name string, value any) string {

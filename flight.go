@@ -9,7 +9,7 @@ import (
 const (
 	// getPatience is how long a Get waits for the table if the item is known. DynamoDB answers in milliseconds.
 	getPatience = 250 * time.Millisecond
-	// allPatience is how long an All waits for the next page, and an Init or update for the next answer.
+	// allPatience is how long an All waits for the next page, an Init for the first answer, and an update for the write.
 	allPatience = time.Second
 	// closePatience is how long Close waits for requests that it has ended.
 	closePatience = 5 * time.Second

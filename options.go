@@ -151,6 +151,16 @@ func Prefix(prefix string) FeatureStoreOption {
 	return setting(func(o *options) { o.prefix = prefix })
 }
 
+// A StoreStatus is the state of a store and its table. See StatusListener.
+type StoreStatus struct {
+	// Available is false during an outage: while requests fail, or items wait to be written because they failed.
+	Available bool
+	// Err is the outage's error. Its text says what failed and what to do about it. It is nil if Available is true.
+	Err error
+	// Unsaved is how many items this process alone has: those that wait to be written, or that DynamoDB can't hold.
+	Unsaved int
+}
+
 // StatusListener sets a function that is told the state of the store and its table, for health checks and metrics. It
 // is called when Available, the remedy in the text of Err or Unsaved changes, at most ten times a second.
 // Before the first call the store is available and nothing is unsaved.

@@ -131,7 +131,7 @@ func (o *outage) try(ctx context.Context, of target, request func() (*response, 
 
 // note learns from the result of a request. The number of answers is the one when it began.
 func (o *outage) note(of target, answers int64, err error) {
-	f := fact{target: of, ofTable: concernsTable(err), err: err, tried: time.Now()}
+	f := fact{target: of, ofTable: err != nil && concernsTable(err), err: err}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if f.ofTable {
@@ -146,14 +146,14 @@ func (o *outage) note(of target, answers int64, err error) {
 		o.refuted = time.Now()
 	}
 	o.remove(func(known fact) bool { return known.ofTable || (err == nil && known.concerns(of)) })
-	isOfItem := isInvalidItem(err) && f.isOfWrite()
-	if err != nil && !isOfItem {
+	if err != nil && (!isInvalidItem(err) || !f.isOfWrite()) { // else it is the item
 		o.add(f)
 	}
 }
 
 // add adds a fact. One that is known keeps its request and error if the remedy is the same: the log shows the first.
 func (o *outage) add(f fact) {
+	f.tried = time.Now()
 	facts := slices.Clone(*o.facts.Load())
 	if i := slices.IndexFunc(facts, f.isSame); i >= 0 {
 		f.lasts = facts[i].lasts

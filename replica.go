@@ -32,6 +32,7 @@ type replica struct {
 	keepsStale bool          // items may be served after their TTL
 	logFault   func(error)   // called without the lock
 
+	clock    clock
 	records  *xsync.Map[string, *record]
 	complete atomic.Pointer[completeSet] // nil: there may be more than the records
 
@@ -117,7 +118,7 @@ type rowID struct {
 var hashSeed = maphash.MakeSeed()
 
 func identify(r row, version int) rowID {
-	return rowID{max(1, maphash.Bytes(hashSeed, r.item)+maphash.String(hashSeed, r.version)), version}
+	return rowID{max(1, maphash.String(hashSeed, r.item)+maphash.String(hashSeed, r.version)), version}
 }
 
 func (id rowID) isNone() bool { return id.hash == 0 }
@@ -151,7 +152,7 @@ func (r *replica) get(key string) (item ld.VersionedData, hit bool) {
 	if rec == nil {
 		return nil, false
 	}
-	now := time.Now().UnixNano()
+	now := r.clock.now()
 	if isFresh(rec.expires, r.ttl, now) {
 		return rec.item, true
 	}
@@ -176,7 +177,7 @@ func (r *replica) all() (items map[string]ld.VersionedData, fresh bool) {
 		}
 		r.complete.Store(set)
 	}
-	return set.items, isFresh(set.expires, r.ttl, time.Now().UnixNano())
+	return set.items, isFresh(set.expires, r.ttl, r.clock.now())
 }
 
 // unlock ends what holds the lock, and logs the faults that it has found.
@@ -392,7 +393,7 @@ func (r *replica) totals() recordCounts {
 // may be served, the complete set is fresh, or all of it, or an Init of nothing, waits to be written.
 func (r *replica) servesAll(initWaits bool) bool {
 	set := r.complete.Load()
-	if set == nil || r.keepsStale || isFresh(set.expires, r.ttl, time.Now().UnixNano()) {
+	if set == nil || r.keepsStale || isFresh(set.expires, r.ttl, r.clock.now()) {
 		return set != nil
 	}
 	counts := r.totals()
@@ -411,11 +412,29 @@ func (r *replica) expiry(isFirst bool) int64 {
 	if isFirst {
 		part = r.ttl / firstSpread
 	}
-	return time.Now().Add(r.ttl - rand.N(part+1)).UnixNano()
+	return r.clock.now() + int64(r.ttl-rand.N(part+1))
 }
 
 // isFresh reports whether something that expires then may be served now. If the clock was set back to before it was
 // stored, it may not. This is the time of day, because the monotonic clock stands still while a machine is suspended.
 func isFresh(expires int64, ttl time.Duration, now int64) bool {
 	return now < expires && (ttl < 0 || now >= expires-int64(ttl))
+}
+
+// A clock tells the time of day for half of what time.Now costs. It goes on with the monotonic clock, which stands still
+// while a machine is suspended, and is set anew each millisecond.
+type clock struct {
+	began  time.Time
+	due    atomic.Int64 // when it is to be set, in nanoseconds after it began
+	offset atomic.Int64 // from the time since it began to the time of day
+}
+
+// now returns the time of day in Unix nanoseconds.
+func (c *clock) now() int64 {
+	passed := int64(time.Since(c.began))
+	if passed >= c.due.Load() {
+		c.offset.Store(time.Now().UnixNano() - passed)
+		c.due.Store(passed + int64(time.Millisecond))
+	}
+	return c.offset.Load() + passed
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/puzpuzpuz/xsync/v4"
@@ -25,6 +26,13 @@ func TestFreshnessGoesByTheClock(t *testing.T) {
 		assert.True(t, isFresh(math.MaxInt64, -1, stored+int64(now)), "for ever, %s", now)
 		assert.False(t, isFresh(0, 0, stored+int64(now)), "not at all, %s", now)
 	}
+	synctest.Test(t, func(t *testing.T) {
+		c := clock{began: time.Now()}
+		assert.Equal(t, time.Now().UnixNano(), c.now())
+		c.offset.Add(-int64(time.Hour)) // as if the machine had been suspended
+		time.Sleep(time.Millisecond)
+		assert.Equal(t, time.Now().UnixNano(), c.now())
+	})
 }
 
 // A process can be made to ask for any number of keys that don't exist.
@@ -34,7 +42,7 @@ func TestAbsentKeysTakeLittleMemory(t *testing.T) {
 			"many": {5 * maxAbsent, 10}, "long": {5 * maxAbsent, maxSortKeyBytes},
 		} {
 			t.Run(mode+"/"+name, func(t *testing.T) {
-				r := &replica{kind: ld.Features, namespace: "features", ttl: ttl, records: xsync.NewMap[string, *record]()}
+				r := &replica{kind: ld.Features, namespace: "features", ttl: ttl, clock: clock{began: time.Now()}, records: xsync.NewMap[string, *record]()}
 				before := heapInUse()
 				hits := 0
 				for i := range c.keys {

@@ -3,7 +3,6 @@ package lddynamodb
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 )
@@ -194,7 +193,7 @@ func (r *replica) delay(key string) {
 	defer r.mu.Unlock()
 	if known := r.record(key); known != nil && known.item != nil && r.keepsStale && r.ttl > 0 {
 		rec := *known
-		rec.late, rec.expires = true, time.Now().Add(min(r.ttl, retryPause)).UnixNano()
+		rec.late, rec.expires = true, r.clock.now()+int64(min(r.ttl, retryPause))
 		r.records.Store(strings.Clone(key), &rec) // it may be a small part of something large
 	}
 }

@@ -1,15 +1,14 @@
 package lddynamodb
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
-	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/service/dynamodb"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
 	"gopkg.in/launchdarkly/go-server-sdk.v4/utils"
@@ -64,17 +63,18 @@ func (t target) String() string {
 }
 
 // A row is one row of the table. In one that was read, version is empty and item is nil if the table has no attribute
-// of the right type, and the item is valid only until the response is released.
+// of the right type.
 type row struct {
 	rowKey
 	version string
-	item    []byte
+	item    string
 }
 
 // encodeRow makes the row of an item. Its error says why DynamoDB can't hold it.
 func encodeRow(namespace string, item ld.VersionedData) (row, error) {
-	encoded, err := json.Marshal(item)
-	r := row{rowKey{namespace, item.GetKey()}, strconv.Itoa(item.GetVersion()), encoded}
+	var encoded strings.Builder
+	err := json.NewEncoder(&encoded).Encode(item)
+	r := row{rowKey{namespace, item.GetKey()}, strconv.Itoa(item.GetVersion()), strings.TrimSuffix(encoded.String(), "\n")}
 	reason := ""
 	switch {
 	case !canBeSortKey(r.key):
@@ -96,10 +96,10 @@ func canBeSortKey(key string) bool {
 }
 
 func (r row) attributes() map[string]*dynamodb.AttributeValue {
-	attributes := r.rowKey.attributes()
-	attributes[versionAttribute] = &dynamodb.AttributeValue{N: &r.version}
-	attributes[itemAttribute] = &dynamodb.AttributeValue{S: aws.String(string(r.item))}
-	return attributes
+	values := [...]dynamodb.AttributeValue{{S: &r.namespace}, {S: &r.key}, {N: &r.version}, {S: &r.item}}
+	return map[string]*dynamodb.AttributeValue{
+		namespaceAttribute: &values[0], keyAttribute: &values[1], versionAttribute: &values[2], itemAttribute: &values[3],
+	}
 }
 
 // maxNumberBytes is what DynamoDB takes at most to store a number. An integer takes fewer.
@@ -117,10 +117,10 @@ func (r row) size() int {
 func (r row) decode(kind ld.VersionedDataKind) (item ld.VersionedData, version int, err error) {
 	version, noVersion := strconv.Atoi(r.version)
 	err = recovered(func() (err error) {
-		if r.item == nil {
+		if r.item == "" {
 			return errors.New("it has no string attribute " + itemAttribute)
 		}
-		if item, err = utils.UnmarshalItem(kind, r.item); err != nil {
+		if item, err = utils.UnmarshalItem(kind, []byte(r.item)); err != nil {
 			return errors.New(describeJSONError(err))
 		}
 		if noVersion != nil || version == 0 {
@@ -160,7 +160,7 @@ func (r row) identified(kind ld.VersionedDataKind, item ld.VersionedData, versio
 // holds reports whether a row that was read has the version and, as this SDK evaluates it, the very item of a row that
 // is wanted. It may have fields that only newer SDKs know, and lack those that no SDK evaluates any more.
 func (r row) holds(kind ld.VersionedDataKind, wanted row) bool {
-	if r.version != wanted.version || bytes.Equal(r.item, wanted.item) {
+	if r.version != wanted.version || r.item == wanted.item {
 		return r.version == wanted.version
 	}
 	found, _, err := r.decode(kind)

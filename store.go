@@ -209,23 +209,21 @@ func (s *store) load(r *replica, key string, pages *atomic.Int64) (value any, er
 func (s *store) loadAll(r *replica, pages *atomic.Int64) (map[string]ld.VersionedData, error) {
 	for consistent := !s.eventualReads; ; consistent = true {
 		since := r.begin()
-		rows, known := make([]found, 0, r.totals().rows), 0
-		err := s.query(s.ctx, r.namespace, consistent, func(page []row) {
-			pages.Add(1)
-			for _, row := range page {
-				rows = append(rows, r.decode(row))
-				if rec := r.record(row.key); rec != nil && rec.isRow() {
-					known++
-				}
+		rows, err := s.query(s.ctx, r.namespace, consistent, pages)
+		all, known := make([]found, len(rows)), 0
+		for i, row := range rows {
+			all[i] = r.decode(row)
+			if rec := r.record(row.key); rec != nil && rec.isRow() {
+				known++
 			}
-		})
+		}
 		if err == nil && r.totals().rows > known {
 			_, err = s.checkDataSet()
 		}
 		if err != nil {
 			return nil, err
 		}
-		if items, ok := r.noteAll(since, consistent, rows); ok {
+		if items, ok := r.noteAll(since, consistent, all); ok {
 			s.wake()
 			return items, nil
 		}
@@ -238,7 +236,6 @@ func (s *store) find(ctx context.Context, run runner, r *replica, key string, co
 	if err != nil {
 		return found{}, err
 	}
-	defer response.release()
 	if len(response.rows) == 0 {
 		return found{key: key}, nil
 	}
@@ -249,20 +246,19 @@ func (s *store) getRow(ctx context.Context, run runner, key rowKey, consistent b
 	return run(ctx, target{getItem, key}, func() (*response, error) { return s.table.get(ctx, key, consistent) })
 }
 
-// query reads all rows of a partition, and calls a function with those of each page, which are valid during the call.
-func (s *store) query(ctx context.Context, namespace string, consistent bool, page func([]row)) error {
+// query reads all rows of a partition, whose pages it counts.
+func (s *store) query(ctx context.Context, namespace string, consistent bool, pages *atomic.Int64) (rows []row, err error) {
 	for next := ""; ; {
 		response, err := s.outage.run(ctx, target{query, rowKey{namespace: namespace}}, func() (*response, error) {
 			return s.table.query(ctx, namespace, consistent, next, 0)
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		page(response.rows)
-		next = response.next
-		response.release()
-		if next == "" {
-			return nil
+		pages.Add(1)
+		rows = append(rows, response.rows...)
+		if next = response.next; next == "" {
+			return rows, nil
 		}
 	}
 }
@@ -299,6 +295,7 @@ func (s *store) replica(kind ld.VersionedDataKind) *replica {
 			kind: kind, name: name, namespace: s.prefixed(name), ttl: s.cacheTTL,
 			keepsStale: s.cacheTTL != 0 && s.staleValues != EvictStaleValues,
 			logFault:   func(fault error) { s.loggers.Errorf("Table %q: %s", s.table.name, fault) },
+			clock:      clock{began: time.Now()},
 			records:    xsync.NewMap[string, *record](),
 		}
 		replicas := append(slices.Clone(*known), r)

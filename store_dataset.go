@@ -53,14 +53,11 @@ func (s *store) InitializedInternal() bool {
 // isInited reads whether the table says that it holds a full data set.
 func (s *store) isInited(ctx context.Context, run runner) (bool, error) {
 	response, err := s.getRow(ctx, run, s.initedKey(), true)
-	if err != nil {
+	if err != nil || len(response.rows) == 0 {
 		return false, err
 	}
-	defer response.release()
-	if len(response.rows) > 0 {
-		s.data.isMissing.Store(false)
-	}
-	return len(response.rows) > 0, nil
+	s.data.isMissing.Store(false)
+	return true, nil
 }
 
 // checkDataSet is called when rows are missing, or may be, and reports whether the table has the data set that

@@ -41,7 +41,16 @@ func (s *store) InitCollectionsInternal(collections []utils.StoreCollection) err
 	}
 	s.data.received.Store(true)
 	s.data.known.Store(true)
-	return s.unsavedError("init", s.inTurn(allWrites, func(ctx context.Context) error { return s.init(ctx, plan) }))
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	if answers := s.outage.answers.Load(); !s.reportsUnsaved {
+		defer time.AfterFunc(allPatience, func() {
+			if s.outage.answers.Load() == answers {
+				cancel()
+			}
+		}).Stop()
+	}
+	return s.unsavedError("init", s.inTurn(ctx, allWrites, func() error { return s.init(ctx, plan) }))
 }
 
 // A kindPlan is what an Init has to do with the rows of one kind.
@@ -130,24 +139,19 @@ func (s *store) putInited(ctx context.Context, run runner) error {
 
 // compare takes from a plan what the table has already.
 func (s *store) compare(ctx context.Context, p *kindPlan) error {
-	err := s.query(ctx, p.replica.namespace, true, func(rows []row) {
-		for _, stored := range rows {
-			p.compareRow(stored)
+	rows, err := s.query(ctx, p.replica.namespace, true, new(atomic.Int64))
+	for _, stored := range rows {
+		item := p.items[stored.key]
+		switch {
+		case item == nil:
+			p.obsolete = append(p.obsolete, row{rowKey: stored.rowKey})
+		case item.fault == nil && stored.holds(p.replica.kind, item.row):
+			item.id = identify(stored, item.item.GetVersion())
+			delete(p.rows, stored.key)
 		}
-	})
+	}
 	p.isCompared = err == nil
 	return err
-}
-
-func (p *kindPlan) compareRow(stored row) {
-	item := p.items[stored.key]
-	switch {
-	case item == nil:
-		p.obsolete = append(p.obsolete, row{rowKey: stored.rowKey})
-	case item.fault == nil && stored.holds(p.replica.kind, item.row):
-		item.id = identify(stored, item.item.GetVersion())
-		delete(p.rows, stored.key)
-	}
 }
 
 // writeKinds writes each wave when the one before it is in the table, and deletes obsolete rows at the end.
@@ -244,7 +248,7 @@ func (w *batchWriter) writeBatch(ctx context.Context, rows []row) error {
 			return err
 		}
 		return w.writeBatch(ctx, rows[n/2:])
-	case rows[0].item == nil:
+	case rows[0].item == "":
 		return err // a delete has no item that might be invalid
 	}
 	w.plan.replica.refuse(w.plan.items[rows[0].key], err)
@@ -266,7 +270,7 @@ func batchLength(rows []row) int {
 func writeRequests(rows []row) []*dynamodb.WriteRequest {
 	requests := make([]*dynamodb.WriteRequest, len(rows))
 	for i, r := range rows {
-		if r.item == nil {
+		if r.item == "" {
 			requests[i] = &dynamodb.WriteRequest{DeleteRequest: &dynamodb.DeleteRequest{Key: r.rowKey.attributes()}}
 		} else {
 			requests[i] = &dynamodb.WriteRequest{PutRequest: &dynamodb.PutRequest{Item: r.attributes()}}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -80,9 +81,7 @@ func (s *store) look(f fact) {
 		of = target{query, rowKey{namespace: f.namespace}}
 		request = func() (*response, error) { return s.table.query(ctx, of.namespace, true, "", 1) }
 	}
-	if found, err := s.outage.try(s.ctx, of, request); err == nil {
-		found.release()
-	}
+	_, _ = s.outage.try(s.ctx, of, request) // which learns from it
 }
 
 // writeLate tries once to write each item that waits, and returns the first error. What one kind waits for does
@@ -200,4 +199,48 @@ func (s *store) endOutage() {
 		}
 	}
 	s.outage.end()
+}
+
+// A told is what the listener was told last.
+type told struct {
+	mu      sync.Mutex
+	status  StoreStatus
+	telling bool // the listener is still being called
+}
+
+// status returns the status of the store.
+func (s *store) status() StoreStatus {
+	waiting, unstorable := s.unsaved()
+	cause := s.outage.currentCause()
+	return StoreStatus{Available: cause == nil, Err: cause, Unsaved: waiting + unstorable}
+}
+
+// hasNews reports whether the listener is to be told of something.
+func (s *store) hasNews() bool {
+	if s.statusListener == nil {
+		return false
+	}
+	s.told.mu.Lock()
+	defer s.told.mu.Unlock()
+	return !s.told.telling && s.told.status != s.status()
+}
+
+// tellStatus has the listener told of a status that is new to it, without waiting: it may take long, or close the store.
+func (s *store) tellStatus() {
+	if !s.hasNews() {
+		return
+	}
+	s.told.mu.Lock()
+	defer s.told.mu.Unlock()
+	status := s.status()
+	s.told.status, s.told.telling = status, true
+	go func() {
+		if !s.isClosed() {
+			s.statusListener(status)
+		}
+		s.told.mu.Lock()
+		s.told.telling = false
+		s.told.mu.Unlock()
+		s.wake() // there may be news by now
+	}()
 }

@@ -314,3 +314,15 @@ func TestNothingIsForgottenAfterALateInit(t *testing.T) {
 		}
 	})
 }
+
+// An update waits a second at most, also if other requests are answered meanwhile.
+func TestUpdateWaitsASecondAtMost(t *testing.T) {
+	t.Parallel()
+	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
+		store := f.newSDKStore(configLoggingTo(f.log), CacheTTL(0))
+		require.NoError(t, store.Init(allData()))
+		f.transport.setInterceptor(failing(blackHole, "PutItem"))
+		time.AfterFunc(allPatience/2, func() { assertGet(t, store, ld.Features, "g", nil) })
+		assert.Equal(t, allPatience, elapsed(func() { require.NoError(t, upsert(store, flag("f", 1))()) }))
+	})
+}

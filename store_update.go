@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/semaphore"
 	ld "gopkg.in/launchdarkly/go-server-sdk.v4"
@@ -38,36 +37,32 @@ func (s *store) UpsertInternal(kind ld.VersionedDataKind, item ld.VersionedData)
 		return nil, update.fault // nobody keeps it
 	case update.fault != nil, !isNew && known.isUnsaved():
 		s.wake()
-		return known.item, nil //nolint:nilerr // it can't be written, or need not be
+		return known.item, nil // it can't be written, or need not be
 	}
-	err := s.inTurn(1, func(ctx context.Context) error { return s.put(ctx, s.outage.run, r, update) })
+	ctx := s.ctx
+	if !s.reportsUnsaved {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, allPatience)
+		defer cancel()
+	}
+	err := s.inTurn(ctx, 1, func() error { return s.put(ctx, s.outage.run, r, update) })
 	if err != nil {
 		err = s.unsavedError(fmt.Sprintf("update %s to version %s", update.row.rowKey, update.row.version), err)
 	}
 	return r.record(update.row.key).itemOrNil(), err
 }
 
-// inTurn makes a write, of something that is kept, when it is its turn. In stores of a factory it waits no longer if a
-// second brings no answer of the table: what is kept is then written later.
-func (s *store) inTurn(weight int64, write func(ctx context.Context) error) error {
+// inTurn makes a write, of something that is kept, when it is its turn.
+func (s *store) inTurn(ctx context.Context, weight int64, write func() error) error {
 	s.writes.mayTell.Store(true)
 	s.writes.underWay.Add(1)
 	defer s.writes.underWay.Add(-1)
 	defer s.wake() // for what waits, or no longer does
-	ctx, cancel := context.WithCancel(s.ctx)
-	defer cancel()
-	if answers := s.outage.answers.Load(); !s.reportsUnsaved {
-		defer time.AfterFunc(allPatience, func() {
-			if s.outage.answers.Load() == answers {
-				cancel()
-			}
-		}).Stop()
-	}
 	if err := s.writes.turns.Acquire(ctx, weight); err != nil {
 		return err
 	}
 	defer s.writes.turns.Release(weight)
-	return write(ctx)
+	return write()
 }
 
 // unsavedError returns what the SDK is told of a write. What waits is a success: it could do nothing but send it again.

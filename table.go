@@ -23,7 +23,8 @@ const (
 	batchWriteItem = "BatchWriteItem"
 )
 
-// maxConnectAttempts is how often a call tries to connect. With the AWS SDK's waits, that takes some 250 ms.
+// maxConnectAttempts is after how many requests a call ends that finds no connection. With the AWS SDK's waits, that
+// takes some 250 ms.
 const maxConnectAttempts = 3
 
 // A table makes requests to DynamoDB, one method for each of its actions. None of them knows what a row holds.
@@ -33,7 +34,7 @@ type table struct {
 	timeout time.Duration // of a call, retries included; 0 is none
 }
 
-// get reads a row. The response has no rows if the table has none. Its user has to release it.
+// get reads a row. The response has no rows if the table has none.
 func (t *table) get(ctx context.Context, key rowKey, consistent bool) (*response, error) {
 	return t.call(ctx, target{getItem, key}, func(a *attempt) error {
 		output, err := t.client.GetItemWithContext(a.ctx, &dynamodb.GetItemInput{
@@ -48,7 +49,7 @@ func (t *table) get(ctx context.Context, key rowKey, consistent bool) (*response
 	})
 }
 
-// query reads a page of a namespace's rows, after a key if there is one. A limit of zero is none. The user releases it.
+// query reads a page of a namespace's rows, after a key if there is one. A limit of zero is none.
 func (t *table) query(
 	ctx context.Context, namespace string, consistent bool, after string, limit int64,
 ) (*response, error) {
@@ -86,12 +87,12 @@ func (t *table) query(
 
 // putIfNewer writes a row unless the table has it at the same version or a newer one, as a number.
 func (t *table) putIfNewer(ctx context.Context, r row) (stored bool, err error) {
+	attributes := r.attributes()
 	err = t.put(ctx, r.rowKey, dynamodb.PutItemInput{
 		TableName:                 &t.name,
-		Item:                      r.attributes(),
-		ConditionExpression:       aws.String("NOT #version >= :version"),
-		ExpressionAttributeNames:  map[string]*string{"#version": aws.String(versionAttribute)},
-		ExpressionAttributeValues: map[string]*dynamodb.AttributeValue{":version": {N: &r.version}},
+		Item:                      attributes,
+		ConditionExpression:       aws.String("NOT version >= :version"),
+		ExpressionAttributeValues: map[string]*dynamodb.AttributeValue{":version": attributes[versionAttribute]},
 	})
 	if code, _ := awsCode(err); code == dynamodb.ErrCodeConditionalCheckFailedException {
 		return false, nil
@@ -136,9 +137,9 @@ func (t *table) batchWrite(
 // call makes one call of the client's, bounded by the timeout. What a response lacks of a row's key the target has.
 func (t *table) call(ctx context.Context, of target, send func(*attempt) error) (*response, error) {
 	began := time.Now()
-	if t.timeout > 0 {
+	if deadline, ok := ctx.Deadline(); t.timeout > 0 && (!ok || deadline.Sub(began) > t.timeout) {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, t.timeout)
+		ctx, cancel = context.WithDeadline(ctx, began.Add(t.timeout))
 		defer cancel()
 	}
 	a := &attempt{ctx: ctx, table: t, of: of}
@@ -150,18 +151,28 @@ func (t *table) call(ctx context.Context, of target, send func(*attempt) error) 
 		}
 		return &a.response, nil
 	}
-	a.response.release()
 	failure := &tableError{target: of, table: t.name, cause: err, ofCredentials: a.unsigned}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		if client, isOwn := t.client.(*dynamodb.DynamoDB); isOwn && client.Config.HTTPClient != nil {
-			client.Config.HTTPClient.CloseIdleConnections() // if this one was dead, others may be
-		}
 		failure.after = time.Since(began)
 		if a.lastErr != nil {
 			failure.cause, failure.ofCredentials = a.lastErr, false // the AWS SDK says only that the call was canceled
 		}
 	}
+	if client, isOwn := t.client.(*dynamodb.DynamoDB); isOwn {
+		renew(client, err, failure.after > 0)
+	}
 	return nil, failure
+}
+
+// renew has a client get anew what may be why a call failed, or had no answer in time.
+func renew(client *dynamodb.DynamoDB, err error, wasLate bool) {
+	if wasLate && client.Config.HTTPClient != nil {
+		client.Config.HTTPClient.CloseIdleConnections() // if this one was dead, others may be
+	}
+	// The AWS SDK does this only if they have expired, and only before a retry.
+	if code, _ := awsCode(err); client.Config.Credentials != nil && slices.Contains(refusedCredentials, code) {
+		client.Config.Credentials.Expire()
+	}
 }
 
 // recovered does work of the application's client or kinds, whose panic is an error.
@@ -184,7 +195,6 @@ type attempt struct {
 	request.Retryer       // the client's own
 	unsigned        bool  // it was never signed, for want of credentials
 	lastErr         error // of the latest request that failed, before a retry
-	unconnected     int   // how many requests found no connection
 }
 
 // options returns the request options of the attempt. Only the AWS SDK's own client gets any: a DAX client refuses
@@ -198,33 +208,20 @@ func (a *attempt) options() []request.Option {
 		// In the place of the AWS SDK's, so that it comes after the user's own handlers.
 		const name = "awssdk.jsonrpc.Unmarshal"
 		r.Handlers.Unmarshal.Swap(name, request.NamedHandler{Name: name, Fn: a.response.unmarshal})
-		r.Handlers.Retry.PushFront(a.failed)
 		r.Handlers.Sign.PushBack(func(r *request.Request) { a.unsigned = r.Error != nil && r.SignedHeaderVals == nil })
-		r.Handlers.Complete.PushBack(a.completed)
 	}}
-}
-
-// failed notes that a request failed. ShouldRetry isn't called for all of them, such as after a wrong checksum.
-func (a *attempt) failed(r *request.Request) {
-	if code, _ := awsCode(r.Error); code == request.CanceledErrorCode {
-		return // it isn't the request that failed
-	}
-	a.lastErr = r.Error
-	if isUnconnected(r.Error) {
-		a.unconnected++
-	}
 }
 
 // ShouldRetry implements request.Retryer.
 func (a *attempt) ShouldRetry(failed *request.Request) bool {
 	// The batchWriter retries what is throttled, and knows whether other batches get through.
 	isLeft := a.of.action == batchWriteItem && isThrottle(failed.Error)
-	return !isLeft && a.unconnected < maxConnectAttempts && foreignAnswer(failed.Error) == "" && a.Retryer.ShouldRetry(failed)
+	isLast := failed.RetryCount >= maxConnectAttempts-1 && isUnconnected(failed.Error)
+	return !isLeft && !isLast && foreignAnswer(failed.Error) == "" && a.Retryer.ShouldRetry(failed)
 }
 
-// completed has credentials that AWS refuses got anew. The AWS SDK does that only if they have expired, before a retry.
-func (a *attempt) completed(r *request.Request) {
-	if code, _ := awsCode(r.Error); r.Config.Credentials != nil && slices.Contains(refusedCredentials, code) {
-		r.Config.Credentials.Expire()
-	}
+// RetryRules implements request.Retryer. It is called before each retry.
+func (a *attempt) RetryRules(failed *request.Request) time.Duration {
+	a.lastErr = failed.Error
+	return a.Retryer.RetryRules(failed)
 }

@@ -24,22 +24,13 @@ var errBadForm = errors.New("it isn't the JSON object that was expected")
 // A response is what a GetItem or Query answered. Its rows are decoded straight from the body, at a fraction of what
 // the AWS SDK's reflection costs. If the client gets no request options, they are made of what the AWS SDK decoded.
 type response struct {
-	rows   []row
-	next   string           // the key after which the next page of a Query begins, if any
-	parser *fastjson.Parser // has the memory of the rows' items
-}
-
-// release gives the memory back that the rows' items are in.
-func (p *response) release() {
-	if p.parser != nil {
-		responseParsers.Put(p.parser)
-	}
-	*p = response{}
+	rows []row
+	next string // the key after which the next page of a Query begins, if any
 }
 
 // unmarshal is the request handler that decodes a body, of a read into this response, of a write into the SDK's output.
 func (p *response) unmarshal(r *request.Request) {
-	p.release() // what an earlier try may have left
+	*p = response{} // what an earlier try may have left
 	if r.Error != nil {
 		return // the checksum was wrong
 	}
@@ -51,7 +42,6 @@ func (p *response) unmarshal(r *request.Request) {
 		err = p.decode(body.Bytes(), r.Data)
 	}
 	if err != nil {
-		p.release()
 		// The AWS SDK's code for this. It tries again if the response is DynamoDB's: see foreignAnswer.
 		failure := awserr.New(request.ErrCodeSerialization, "the response can't be used: "+err.Error(), err)
 		r.Error = awserr.NewRequestFailure(failure, r.HTTPResponse.StatusCode, r.RequestID)
@@ -64,8 +54,9 @@ func (p *response) decode(body []byte, output any) error {
 	if !isGet && !isQuery {
 		return decodeWritten(body, output)
 	}
-	p.parser = responseParsers.Get()
-	value, err := p.parser.ParseBytes(body)
+	parser := responseParsers.Get()
+	defer responseParsers.Put(parser)
+	value, err := parser.ParseBytes(body)
 	if err != nil || value.Type() != fastjson.TypeObject {
 		return errBadForm
 	}
@@ -97,12 +88,12 @@ func (p *response) decode(body []byte, output any) error {
 	return nil
 }
 
-// rowOfValue makes a row of DynamoDB's JSON: {"key":{"S":"..."},...}. The item stays in the parser's memory.
+// rowOfValue makes a row of DynamoDB's JSON: {"key":{"S":"..."},...}.
 func rowOfValue(v *fastjson.Value) row {
 	return row{
 		rowKey:  rowKey{key: string(v.GetStringBytes(keyAttribute, "S"))},
 		version: string(v.GetStringBytes(versionAttribute, "N")),
-		item:    v.GetStringBytes(itemAttribute, "S"),
+		item:    string(v.GetStringBytes(itemAttribute, "S")),
 	}
 }
 
@@ -111,20 +102,20 @@ func rowOfAttributes(attributes map[string]*dynamodb.AttributeValue) row {
 	value := func(name string) *dynamodb.AttributeValue {
 		return cmp.Or(attributes[name], &dynamodb.AttributeValue{})
 	}
-	r := row{
+	return row{
 		rowKey:  rowKey{key: aws.StringValue(value(keyAttribute).S)},
 		version: aws.StringValue(value(versionAttribute).N),
+		item:    aws.StringValue(value(itemAttribute).S),
 	}
-	if item := value(itemAttribute).S; item != nil {
-		r.item = []byte(*item)
-	}
-	return r
 }
 
 // decodeWritten decodes the response to a write. The AWS SDK would take a body that is empty or null for a success,
 // which for a batch would mean that nothing is unprocessed, and mix what it reads with what an earlier try has left.
 func decodeWritten(body []byte, output any) error {
 	reflect.ValueOf(output).Elem().SetZero()
+	if string(body) == "{}" { // all of DynamoDB's answers to puts
+		return nil
+	}
 	if json.Unmarshal(body, output) != nil || bytes.TrimSpace(body)[0] != '{' {
 		return errBadForm
 	}
