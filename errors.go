@@ -126,12 +126,11 @@ var errUnprocessed = awserr.New(dynamodb.ErrCodeProvisionedThroughputExceededExc
 	"items of a batch came back as unprocessed", nil)
 
 func awsCode(err error) (code, message string) {
-	if err == nil {
-		return "", ""
-	}
-	var failure awserr.Error
-	if errors.As(err, &failure) {
-		return failure.Code(), failure.Message()
+	if err != nil {
+		var failure awserr.Error
+		if errors.As(err, &failure) {
+			return failure.Code(), failure.Message()
+		}
 	}
 	return "", ""
 }

@@ -148,16 +148,18 @@ func (r *replica) record(key string) *record {
 
 // get returns an item whose TTL has not run out; nil is one known to be absent.
 func (r *replica) get(key string) (item ld.VersionedData, hit bool) {
+	set, now := r.complete.Load(), r.clock.now()
+	isSetFresh := set != nil && isFresh(set.expires, r.ttl, now)
+	if isSetFresh {
+		if item, hit = set.items[key]; hit { // quicker than its record
+			return item, true
+		}
+	}
 	rec := r.record(key)
 	if rec == nil {
 		return nil, false
 	}
-	now := r.clock.now()
-	if isFresh(rec.expires, r.ttl, now) {
-		return rec.item, true
-	}
-	set := r.complete.Load()
-	return rec.item, set != nil && rec.item != nil && !rec.late && isFresh(set.expires, r.ttl, now)
+	return rec.item, isFresh(rec.expires, r.ttl, now) || (isSetFresh && rec.item != nil)
 }
 
 // all returns the complete set, or nil, and whether its TTL has not run out. With TTL zero it has what waits.

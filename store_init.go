@@ -94,6 +94,7 @@ func (s *store) init(ctx context.Context, plan []*kindPlan) error {
 	items, written, deleted := 0, 0, 0
 	for _, p := range plan {
 		p.replica.replace(p.since, p.items)
+		p.replica.all() // for the hits to come
 		items, written, deleted = items+len(p.items), written+p.written, deleted+len(p.obsolete)
 	}
 	s.data.initWaits.Store(false)
