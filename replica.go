@@ -435,7 +435,8 @@ type clock struct {
 func (c *clock) now() int64 {
 	passed := int64(time.Since(c.began))
 	if passed >= c.due.Load() {
-		c.offset.Store(time.Now().UnixNano() - passed)
+		now := time.Now() // has both clocks
+		c.offset.Store(now.UnixNano() - int64(now.Sub(c.began)))
 		c.due.Store(passed + int64(time.Millisecond))
 	}
 	return c.offset.Load() + passed

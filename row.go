@@ -62,8 +62,8 @@ func (t target) String() string {
 	return t.action + " " + t.rowKey.String()
 }
 
-// A row is one row of the table. In one that was read, version is empty and item is nil if the table has no attribute
-// of the right type.
+// A row is one row of the table. In one that was read, version or item is empty if the table has no such attribute of
+// the right type.
 type row struct {
 	rowKey
 	version string

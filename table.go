@@ -23,8 +23,7 @@ const (
 	batchWriteItem = "BatchWriteItem"
 )
 
-// maxConnectAttempts is after how many requests a call ends that finds no connection. With the AWS SDK's waits, that
-// takes some 250 ms.
+// maxConnectAttempts ends a call that finds no connection. With the AWS SDK's waits, that takes some 250 ms.
 const maxConnectAttempts = 3
 
 // A table makes requests to DynamoDB, one method for each of its actions. None of them knows what a row holds.
