@@ -179,11 +179,14 @@ func TestDataSetThatVanishesIsWrittenAgain(t *testing.T) {
 			runWithTable(t, readName+"/"+modeName, func(t *testing.T, f *fixture) {
 				store := f.newSDKStore(configLoggingTo(f.log), options...)
 				require.NoError(t, store.Init(allData(items...)))
-				require.NoError(t, f.clear())
-				time.Sleep(2 * time.Second)
-				require.NoError(t, read(store)())
-				time.Sleep(time.Second)
-				f.requireHolds(items)
+				for _, fill := range []func() error{func() error { return f.newStore().Init(allData(items...)) }, get(store, "f-2")} {
+					require.NoError(t, f.clear())
+					time.Sleep(2 * time.Second)
+					require.NoError(t, read(store)())
+					require.NoError(t, fill()) // another process, then this one
+					time.Sleep(time.Second)
+					f.requireHolds(items)
+				}
 				assertAll(t, store, ld.Features, numberedFlags("f", 50)...)
 				assertGet(t, store, ld.Features, "f-1", flag("f-1", 1))
 				f.requireStatusChanges(0, 0)

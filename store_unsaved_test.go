@@ -320,7 +320,6 @@ func TestUpdateWaitsASecondAtMost(t *testing.T) {
 	t.Parallel()
 	inFakeTimeWithTable(t, func(t *testing.T, f *fixture) {
 		store := f.newSDKStore(configLoggingTo(f.log), CacheTTL(0))
-		require.NoError(t, store.Init(allData()))
 		f.transport.setInterceptor(failing(blackHole, "PutItem"))
 		time.AfterFunc(allPatience/2, func() { assertGet(t, store, ld.Features, "g", nil) })
 		assert.Equal(t, allPatience, elapsed(func() { require.NoError(t, upsert(store, flag("f", 1))()) }))
